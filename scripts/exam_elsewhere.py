@@ -20,7 +20,6 @@ import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
 import contextlib
-import re
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,8 @@ from pathlib import Path
 
 import emulated_arm
 from argument_types import positive
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from src.cli.entry_point import run_command
 from src.errors import UsageError, one_line
@@ -112,8 +113,11 @@ def imported(bundle: Path, versions: Sequence[str]) -> list[str]:
         raise _wrong(bundle, f"no {REQUIREMENTS} in it", "unpack the zip file again")
     known = {version.partition("==")[0]: version for version in versions}
     lines = path.read_text(encoding="utf-8").splitlines()
-    names = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    names = [re.sub(r"[-_.]+", "-", re.split(r"[^\w.-]", name)[0]).lower() for name in names]
+    wanted = [line for line in lines if line.strip() and not line.startswith("#")]
+    try:
+        names = [canonicalize_name(Requirement(line).name) for line in wanted]
+    except InvalidRequirement as error:
+        raise _wrong(bundle, f"{REQUIREMENTS}: {one_line(str(error))}", "pack it again") from error
     missing = [name for name in names if name not in known]
     if missing or not names:
         found = f"{LOCK} has no {', '.join(missing)}" if missing else f"nothing in {REQUIREMENTS}"

@@ -39,7 +39,7 @@ def finish_measurement(
             _put_under_load(run, results, options, console)
         except LightshipError as error:
             failure = LightshipError(f"{_ARGUMENT}: {error}; the rows are in benchmark.json")
-        except Exception:
+        except Exception:  # a fault of ours, told as such; the pages of the rows are not lost
             report_run(run, console)
             raise
     report_run(run, console)

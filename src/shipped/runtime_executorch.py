@@ -36,7 +36,7 @@ class Runtime:
         self._method = self._program.load_method("forward")
         if self._method is None:
             raise ValueError("the program has no method forward")
-        # Of a program for one image it is the size, of all others the largest one.
+        # The first size of the input is the largest batch; it is 1 in a program for one image.
         self._most_images = int(self._method.metadata.input_tensor_meta(0).sizes()[0])
         self.metadata = metadata_beside(path)
         self._lock = threading.Lock()  # a method computes one batch at a time

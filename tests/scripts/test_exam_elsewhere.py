@@ -228,7 +228,11 @@ def test_a_processor_that_this_qemu_lacks_is_refused_before_anything_is_fetched(
         (lambda folder: (folder / "requirements.txt").unlink(), r"no requirements\.txt in it"),
         (
             lambda folder: (folder / "requirements.txt").write_text("--index-url evil\n"),
-            r"requirements\.lock has no -index-url; pack it again",
+            r"requirements\.txt: .*--index-url evil.*; pack it again",
+        ),
+        (
+            lambda folder: (folder / "requirements.txt").write_text("torch>=2\n"),
+            r"requirements\.lock has no torch; pack it again",
         ),
         (
             lambda folder: (folder / "requirements.txt").write_text("# nothing\n"),

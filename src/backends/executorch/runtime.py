@@ -35,7 +35,7 @@ class ExecutorchRuntime:
         runtime = importlib.import_module("executorch.runtime").Runtime.get()
         self._program = runtime.load_program(str(path))
         self._method = self._program.load_method("forward")
-        # Of a program for one image it is the size, of all others the largest one.
+        # The first size of the input is the largest batch; it is 1 in a program for one image.
         self._most_images = int(self._method.metadata.input_tensor_meta(0).sizes()[0])
         self.settings: Settings = {
             "runtime": f"executorch {importlib.metadata.version('executorch')}",
