@@ -33,7 +33,7 @@ from src.forecast.candidate import Request
 from src.forecast.records import VERSION as FORECAST_VERSION
 from src.forecast.records import Candidate, Forecast
 from src.forecast.stage import RECORD as FORECAST
-from src.run import reading
+from src.run import reading, scalars
 from src.search.answer import answer_of
 from src.search.budget import in_words
 from src.search.notebook import RECORD, Notebook
@@ -211,12 +211,7 @@ def _recorded(folder: Path, record: SearchRecord) -> dict[tuple[str, int | None]
 
 
 def _with_curve(folder: Path, measured: Measured, forecast: Candidate) -> Recorded:
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder / str(measured.run)), size_guidance={"scalars": 0})
-    events.Reload()
-    # An epoch that was killed and trained again has two points at its step.
-    points = list({event.step: event for event in events.Scalars("val/top1")}.values())
+    points = scalars.read(folder / str(measured.run)).get("val/top1", [])
     epochs = measured.rungs[-1].epoch
     if len(points) != epochs:
         sys.exit(f"error: {measured.name} has {len(points)} validations in {epochs} epochs")

@@ -10,6 +10,7 @@ import numpy as np
 
 from src.forecast.records import Candidate, FileCost, Timing, TrainingCost
 from src.report.charts.chart import samples_of
+from src.run import scalars
 from src.run.folder import Run
 from src.run.latency import Cell
 from src.run.results import Results
@@ -108,13 +109,9 @@ def _whole(value: float | None) -> int | None:
 
 def _last_scalars(folder: Path) -> dict[str, float]:
     """Return the last value of each ``throughput/`` scalar."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    events = EventAccumulator(str(folder), size_guidance={"scalars": 0, "images": 1})
-    events.Reload()
     prefix = "throughput/"
     return {
-        tag.removeprefix(prefix): events.Scalars(tag)[-1].value
-        for tag in events.Tags()["scalars"]
+        tag.removeprefix(prefix): points[-1].value
+        for tag, points in scalars.read(folder).items()
         if tag.startswith(prefix)
     }
