@@ -38,9 +38,9 @@ from pathlib import Path
 
 import marked_page
 import torch
-from check_models import RandomImages
 from photographs import FILES, SIDE, EnlargedImages, Photographs, newest_run
 from pipeline_stages import stage_table
+from random_images import RandomImages
 
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
@@ -201,7 +201,7 @@ def write_checkpoint(run: Run, model: str) -> None:
     network = spec.build()
     with torch.no_grad():
         for seed in (10, 11):
-            network.train()(RandomImages(SIDE)._images(8, seed))  # noqa: SLF001
+            network.train()(RandomImages(SIDE).images(8, seed))
     run.best_checkpoint.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "epoch": 0,

@@ -27,21 +27,18 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 import marked_page
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from random_images import CLASSES, RandomImages
 
 from src import formats
 from src.benchmark.environment.description import package_versions
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure
-from src.data.preprocessing import Preprocessing
 from src.errors import describe
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
@@ -51,18 +48,13 @@ from src.forecast.records import Candidate
 from src.models.architecture import Architecture
 from src.models.network import NetworkSpec
 from src.run import reading
-from src.run.facts import Origin
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.system import atomic_files, machine
 from src.system.console import StageDisplay, open_console
 
 ROOT = Path(__file__).resolve().parent.parent
-BEGIN = "<!-- made by scripts/check_models.py: begin -->"
-END = "<!-- made by scripts/check_models.py: end -->"
 SIDE = 224
-CLASSES = 10
-SECONDS = 600
 TORCHVISION = """alexnet convnext_tiny densenet121 efficientnet_b0 efficientnet_v2_s googlenet
 inception_v3 maxvit_t mnasnet0_5 mnasnet1_0 mobilenet_v2 mobilenet_v3_large mobilenet_v3_small
 regnet_x_400mf regnet_y_1_6gf regnet_y_400mf resnet18 resnet34 resnet50 resnext50_32x4d
@@ -81,45 +73,79 @@ FEW = """torchvision/resnet18 torchvision/mobilenet_v2 torchvision/mobilenet_v3_
 torchvision/regnet_y_400mf torchvision/shufflenet_v2_x0_5 torchvision/squeezenet1_1
 timm/efficientnet_lite0 timm/lcnet_050 timm/mobilenetv4_conv_small
 timm/deit_tiny_patch16_224""".split()  # noqa: SIM905
-BEGIN_OWN = "<!-- made by scripts/check_models.py --own: begin -->"
-END_OWN = "<!-- made by scripts/check_models.py --own: end -->"
-BASELINE_OF_OWN = "onnx_fp32"
-SECONDS_OF_OWN = 3600
 
 
-class RandomImages:
-    """Images of normally distributed pixels, for exports and measurements without a data set."""
+@dataclass(frozen=True)
+class Selection:
+    """Networks and formats that are measured together, and the table that they have in the page.
 
-    dataset_name = "random images"
-    class_names: ClassVar = [str(number) for number in range(CLASSES)]
-    origin = Origin(dataset="random images", images=64)
+    Attributes:
+        option: of the command line that chooses it; empty for the default.
+        networks: by name.
+        formats: of the files, the baseline among them.
+        baseline: format that the others are compared with.
+        phrase: of what the formats are, for the line above the table.
+        seconds: that a network may take.
+    """
 
-    def __init__(self, side: int) -> None:
-        self.preprocessing = Preprocessing(side)
+    option: str
+    networks: Sequence[str]
+    formats: Sequence[str]
+    baseline: str
+    phrase: str
+    seconds: int
 
-    def _images(self, count: int, seed: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed)
-        return torch.randn(count, 3, *[self.preprocessing.image_size] * 2, generator=generator)
+    @property
+    def marks(self) -> tuple[str, str]:
+        """The lines of the page between which the table is."""
+        made_by = f"<!-- made by scripts/check_models.py {self.option}".strip()
+        return f"{made_by}: begin -->", f"{made_by}: end -->"
 
-    def calibration_images(self, count: int) -> Tensor:
-        return self._images(min(count, 16), 0)
+    def file(self, root: Path, name: str) -> Path:
+        """Return the file of a network's figures; its folder is made."""
+        root.mkdir(parents=True, exist_ok=True)
+        prefix = f"{self.option.removeprefix('--')}-" if self.option else ""
+        return root / f"{prefix}{name.replace('/', '-')}.json"
 
-    def judging_images(self, calibration: int, count: int) -> None:
-        return None
+    def read(self, root: Path, name: str) -> Candidate:
+        return reading.convert(json.loads(self.file(root, name).read_text("utf-8")), Candidate)
 
-    def unseen_images(self, count: int) -> Tensor:
-        return self._images(min(count, 8), 1)
+    def is_known(self, root: Path, name: str) -> bool:
+        """Return whether a network was measured here with these versions."""
+        return self.file(root, name).is_file() and self.read(root, name).key == self.circumstances()
 
-    def count(self, split: str) -> int:
-        return 8
+    def circumstances(self) -> str:
+        """Return the processor, the threads and the versions that the figures are of."""
+        names = ("torch", "torchvision", "timm", "onnx", "onnxruntime")
+        known = package_versions()
+        versions = [f"{name} {known[name]}" for name in names if name in known]
+        versions += sorted({environment_of(name) for name in self.formats} - {""})
+        processor = f"{machine.cpu_model()} ({', '.join(machine.instruction_sets())})"
+        return f"{machine.usable_cores()} threads of {processor}, {', '.join(versions)}"
 
-    def batches(
-        self, split: str, batch_size: int = 64
-    ) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
-        yield self._images(8, 2 if split == "val" else 3).numpy(), np.arange(8)
 
-    def sha256(self, split: str) -> str:
-        return split
+def environment_of(name: str) -> str:
+    """Return the name of a format's environment, with the hash of its lock; empty if none."""
+    environment = formats.get(name).environment
+    return environment.identity if environment else ""
+
+
+DEFAULT = Selection(
+    option="",
+    networks=[*(f"torchvision/{name}" for name in TORCHVISION), *(f"timm/{name}" for name in TIMM)],
+    formats=ExportOptions().formats,
+    baseline="eager",
+    phrase="default format",
+    seconds=600,
+)
+OWN = Selection(
+    option="--own",
+    networks=FEW,
+    formats=["onnx_fp32", *(name for name in formats.names() if environment_of(name))],
+    baseline="onnx_fp32",
+    phrase="one of these formats",
+    seconds=3600,
+)
 
 
 def main() -> None:
@@ -134,83 +160,48 @@ def main() -> None:
     )
     parser.add_argument("--measure", help=argparse.SUPPRESS)  # one network, in this process
     chosen = parser.parse_args()
-    own = chosen.own
+    selection = OWN if chosen.own else DEFAULT
     if chosen.measure:
-        record = one(chosen.measure, own=own)
-        atomic_files.write_json(file_of(chosen.root, chosen.measure, own=own), as_dict(record))
+        record = one(chosen.measure, selection)
+        atomic_files.write_json(selection.file(chosen.root, chosen.measure), as_dict(record))
         return
-    marks = (BEGIN_OWN, END_OWN) if own else (BEGIN, END)
     if chosen.page != "-":
-        marked_page.require(Path(chosen.page), *marks)
-    names = chosen.names or every_name(own=own)
+        marked_page.require(Path(chosen.page), *selection.marks)
+    names = chosen.names or installed(selection.networks)
     for number, name in enumerate(names, 1):
-        if not is_known(chosen.root, name, own=own):
+        if not selection.is_known(chosen.root, name):
             print(f"{name}, {number} of {len(names)}", flush=True)
-            in_process(chosen.root, name, own=own)
-    lines = table([read(chosen.root, name, own=own) for name in names], own=own)
+            in_process(chosen.root, name, selection)
+    lines = table([selection.read(chosen.root, name) for name in names], selection.phrase)
     if chosen.page == "-":
         print("\n".join(lines))
         return
-    marked_page.fill(Path(chosen.page), *marks, lines)
+    marked_page.fill(Path(chosen.page), *selection.marks, lines)
 
 
-def every_name(*, own: bool = False) -> list[str]:
-    names = FEW if own else [f"torchvision/{name}" for name in TORCHVISION]
-    names = names if own else [*names, *(f"timm/{name}" for name in TIMM)]
+def installed(names: Sequence[str]) -> list[str]:
+    """Return the networks whose package is installed."""
     has_timm = importlib.util.find_spec("timm") is not None
     return [name for name in names if has_timm or not name.startswith("timm/")]
 
 
-def own_formats() -> list[str]:
-    """Return the formats with an environment of their own."""
-    return [name for name in formats.names() if formats.get(name).environment]
-
-
-def file_of(root: Path, name: str, *, own: bool = False) -> Path:
-    root.mkdir(parents=True, exist_ok=True)
-    return root / f"{'own-' if own else ''}{name.replace('/', '-')}.json"
-
-
-def circumstances(*, own: bool = False) -> str:
-    """Return the processor, the threads and the versions that the figures are of."""
-    names = ("torch", "torchvision", "timm", "onnx", "onnxruntime")
-    known = package_versions()
-    versions = [f"{name} {known[name]}" for name in names if name in known]
-    if own:
-        versions += sorted({environment_of(name) for name in own_formats()})
-    processor = f"{machine.cpu_model()} ({', '.join(machine.instruction_sets())})"
-    return f"{machine.usable_cores()} threads of {processor}, {', '.join(versions)}"
-
-
-def environment_of(name: str) -> str:
-    """Return the name of a format's environment, which has the hash of its lock."""
-    environment = formats.get(name).environment
-    return environment.identity if environment else ""
-
-
-def is_known(root: Path, name: str, *, own: bool = False) -> bool:
-    """Return whether a network was measured here with these versions."""
-    path = file_of(root, name, own=own)
-    return path.is_file() and read(root, name, own=own).key == circumstances(own=own)
-
-
-def in_process(root: Path, name: str, *, own: bool = False) -> None:
+def in_process(root: Path, name: str, selection: Selection) -> None:
     """Measure a network in a process of its own; write the reason if it fails as a whole."""
     command = [sys.executable, __file__, "--root", str(root), "--measure", name]
-    command += ["--own"] if own else []
-    seconds, file = SECONDS_OF_OWN if own else SECONDS, file_of(root, name, own=own)
+    command += [selection.option] if selection.option else []
+    file = selection.file(root, name)
     file.unlink(missing_ok=True)
     try:
-        done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
+        done = subprocess.run(command, capture_output=True, timeout=selection.seconds, check=False)
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else f"exit code {done.returncode}"
     except subprocess.TimeoutExpired:
-        reason = f"not done within {seconds} s"
+        reason = f"not done within {selection.seconds} s"
     if not file.is_file():
         record = Candidate(
             model=name,
             image_size=SIDE,
-            key=circumstances(own=own),
+            key=selection.circumstances(),
             status="failed",
             reason=reason[:300],
             files=[],
@@ -218,7 +209,7 @@ def in_process(root: Path, name: str, *, own: bool = False) -> None:
         atomic_files.write_json(file, as_dict(record))
 
 
-def one(name: str, side: int = SIDE, *, own: bool = False) -> Candidate:
+def one(name: str, selection: Selection = DEFAULT, side: int = SIDE) -> Candidate:
     """Export a network with random weights and measure its files."""
     torch.manual_seed(0)
     architecture = Architecture.parse(name)
@@ -227,7 +218,7 @@ def one(name: str, side: int = SIDE, *, own: bool = False) -> Candidate:
     network = spec.build()
     with torch.no_grad():
         for seed in (10, 11):
-            network.train()(data._images(8, seed))  # noqa: SLF001
+            network.train()(data.images(8, seed))
     with tempfile.TemporaryDirectory(prefix="lightship-") as folder:
         run = Run(Path(folder) / "model" / "version_0")
         run.best_checkpoint.parent.mkdir(parents=True)
@@ -243,7 +234,7 @@ def one(name: str, side: int = SIDE, *, own: bool = False) -> Candidate:
         torch.save(content, run.best_checkpoint)
         options = BenchmarkOptions(
             batch_sizes=[1],
-            baseline=BASELINE_OF_OWN if own else "eager",
+            baseline=selection.baseline,
             devices=["cpu"],
             processes=2,
             rounds=4,
@@ -258,24 +249,19 @@ def one(name: str, side: int = SIDE, *, own: bool = False) -> Candidate:
         )
         with StageDisplay(open_console()) as report:
             checkpoint = Checkpoint.read(run.best_checkpoint)
-            export_run(run, checkpoint, data, export_options(own=own), report)
+            chosen = ExportOptions(formats=list(selection.formats), judging_images=0)
+            export_run(run, checkpoint, data, chosen, report)
             measure(run, data, options, report)
-        return candidate_of(name, circumstances(own=own), run)
+        return candidate_of(name, selection.circumstances(), run)
 
 
-def export_options(*, own: bool) -> ExportOptions:
-    """Return the options of an export with random weights."""
-    chosen = [BASELINE_OF_OWN, *own_formats()] if own else ExportOptions().formats
-    return ExportOptions(formats=chosen, judging_images=0)
+def table(candidates: list[Candidate], phrase: str = DEFAULT.phrase) -> list[str]:
+    """Return the table, and the reasons of what does not work.
 
-
-def read(root: Path, name: str, *, own: bool = False) -> Candidate:
-    content = json.loads(file_of(root, name, own=own).read_text("utf-8"))
-    return reading.convert(content, Candidate)
-
-
-def table(candidates: list[Candidate], *, own: bool = False) -> list[str]:
-    """Return the table, and the reasons of what does not work."""
+    Args:
+        candidates: the rows.
+        phrase: of what the formats are, for the line above the table.
+    """
     columns = list(dict.fromkeys(file.format for each in candidates for file in each.files))
     of_size = {"fp32 MB": "onnx_fp32", "int8 MB": "onnx_int8"}
     of_size = {title: name for title, name in of_size.items() if name in columns}
@@ -308,7 +294,7 @@ def table(candidates: list[Candidate], *, own: bool = False) -> list[str]:
     )
     return [
         f"{whole} of {len(candidates)} networks work in every "
-        f"{'one of these formats' if own else 'default format'}. Batch 1, {SIDE} "
+        f"{phrase}. Batch 1, {SIDE} "
         f"pixels, random weights, {' / '.join(dict.fromkeys(each.key for each in candidates))}.",
         "",
         *lines,

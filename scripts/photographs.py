@@ -13,9 +13,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from check_models import RandomImages
 from numpy.typing import NDArray
 from PIL import Image
+from random_images import RandomImages
 
 from src.data.content_hash import sha256_of_images
 from src.data.pipeline.image_file import read_image

@@ -50,7 +50,7 @@ def test_every_name_of_the_list_is_a_network() -> None:
     assert set(check_models.TORCHVISION) <= set(torchvision_networks.names())
     pytest.importorskip("timm")
     assert set(check_models.TIMM) <= set(timm_networks.names())
-    assert len(check_models.every_name()) >= 60
+    assert len(check_models.installed(check_models.DEFAULT.networks)) >= 60
 
 
 def test_the_table_names_the_reason_of_each_failure(tmp_path: Path) -> None:
@@ -83,11 +83,10 @@ def test_the_table_names_the_reason_of_each_failure(tmp_path: Path) -> None:
         ),
     ]
     for candidate in candidates:
-        path = check_models.file_of(tmp_path, candidate.model)
+        path = check_models.DEFAULT.file(tmp_path, candidate.model)
         path.write_text(json.dumps(as_dict(candidate)))
-    text = "\n".join(
-        check_models.table([check_models.read(tmp_path, n) for n in ("timm/a", "timm/b")])
-    )
+    kept = [check_models.DEFAULT.read(tmp_path, name) for name in ("timm/a", "timm/b")]
+    text = "\n".join(check_models.table(kept))
     assert "0 of 2 networks work" in text
     assert "random weights, 2 threads of A." in text
     assert "| timm/a | 1.50 | 0.040 | 5.0 | - | 12.30 | - | 12.30 ~busy |" in text
@@ -98,51 +97,50 @@ def test_the_table_names_the_reason_of_each_failure(tmp_path: Path) -> None:
 def test_figures_of_another_machine_or_version_are_not_taken_for_this_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    default = check_models.DEFAULT
+
     def keep(key: str) -> None:
         record = Candidate(model="timm/a", image_size=224, key=key, status="ok", files=[])
-        check_models.file_of(tmp_path, "timm/a").write_text(json.dumps(as_dict(record)))
+        default.file(tmp_path, "timm/a").write_text(json.dumps(as_dict(record)))
 
-    assert not check_models.is_known(tmp_path, "timm/a")
-    keep(check_models.circumstances())
-    assert check_models.is_known(tmp_path, "timm/a")
+    assert not default.is_known(tmp_path, "timm/a")
+    keep(default.circumstances())
+    assert default.is_known(tmp_path, "timm/a")
     keep("64 threads of another")
-    assert not check_models.is_known(tmp_path, "timm/a")
-    keep(check_models.circumstances())
+    assert not default.is_known(tmp_path, "timm/a")
+    keep(default.circumstances())
     versions = {**check_models.package_versions(), "torch": "1.0"}
     monkeypatch.setattr(check_models, "package_versions", lambda: versions)
-    assert not check_models.is_known(tmp_path, "timm/a")
+    assert not default.is_known(tmp_path, "timm/a")
 
 
 def test_formats_with_environments_of_their_own_have_figures_and_a_table_of_their_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert {"mnn", "ncnn", "litert", "executorch", "onnx_openvino"} <= {*check_models.own_formats()}
-    assert not {"eager", "onnx_fp32", "openvino_int8"} & {*check_models.own_formats()}
-    options = check_models.export_options(own=True)
-    assert options.formats == ["onnx_fp32", *check_models.own_formats()]
-    assert options.judging_images == 0
-    pytest.importorskip("timm")
-    few = check_models.every_name(own=True)
-    assert len(few) == 10
-    assert set(few) <= set(check_models.every_name())  # so they are in the other table as well
-    usual = check_models.file_of(tmp_path, "timm/a")
-    assert check_models.file_of(tmp_path, "timm/a", own=True) != usual
-    key = check_models.circumstances(own=True)
+    default, own = check_models.DEFAULT, check_models.OWN
+    assert {"mnn", "ncnn", "litert", "executorch", "onnx_openvino"} <= {*own.formats}
+    assert {*own.formats} & {"eager", "onnx_fp32", "openvino_int8"} == {own.baseline}
+    assert len(own.networks) == 10
+    assert {*own.networks} <= {*default.networks}  # so they are in the other table as well
+    assert own.marks[0] == "<!-- made by scripts/check_models.py --own: begin -->"
+    assert own.file(tmp_path, "timm/a") != default.file(tmp_path, "timm/a")
+    key = own.circumstances()
     record = Candidate(model="timm/a", image_size=224, key=key, status="ok", files=[])
-    check_models.file_of(tmp_path, "timm/a", own=True).write_text(json.dumps(as_dict(record)))
-    assert check_models.is_known(tmp_path, "timm/a", own=True)
-    assert not check_models.is_known(tmp_path, "timm/a")
-    lines = check_models.table([check_models.read(tmp_path, "timm/a", own=True)], own=True)
-    assert lines[0].startswith("1 of 1 networks work in every one of these formats. Batch 1")
+    own.file(tmp_path, "timm/a").write_text(json.dumps(as_dict(record)))
+    assert own.is_known(tmp_path, "timm/a")
+    assert not default.is_known(tmp_path, "timm/a")
+    [first, *_] = check_models.table([own.read(tmp_path, "timm/a")], own.phrase)
+    assert first.startswith("1 of 1 networks work in every one of these formats. Batch 1")
     # Another lock is another environment, and so are its figures.
     monkeypatch.setattr(check_models, "environment_of", lambda name: f"{name}-another")
-    assert not check_models.is_known(tmp_path, "timm/a", own=True)
+    assert not own.is_known(tmp_path, "timm/a")
 
 
 @pytest.mark.slow
 def test_a_network_by_name_works_in_the_formats_with_environments_of_their_own() -> None:
-    candidate = check_models.one("torchvision/shufflenet_v2_x0_5", side=64, own=True)
+    own = check_models.OWN
+    candidate = check_models.one("torchvision/shufflenet_v2_x0_5", own, side=64)
     files = {file.format: file for file in candidate.files}
-    assert set(files) == {"onnx_fp32", *check_models.own_formats()}
+    assert set(files) == {*own.formats}
     failed = {name: file.reason for name, file in files.items() if file.status == "failed"}
     assert failed == {}
