@@ -42,6 +42,21 @@ def test_a_later_file_of_another_step_removes_nothing(tmp_path: Path) -> None:
     assert values(tmp_path) == {0: 3.0, 5: 1.0, 6: 2.0}
 
 
+def test_a_training_from_an_earlier_checkpoint_replaces_the_abandoned_steps(
+    tmp_path: Path,
+) -> None:
+    with SummaryWriter(str(tmp_path)) as writer:
+        for step in range(0, 60, 10):
+            writer.add_scalar("train/loss", 1.0, step)
+            writer.add_scalar("val/loss", 1.0, step + 9)
+    with SummaryWriter(str(tmp_path)) as writer:
+        for step in range(20, 45, 15):  # with another interval of logging
+            writer.add_scalar("train/loss", 2.0, step)
+        writer.add_scalar("val/loss", 2.0, 29)
+    assert values(tmp_path, "train/loss") == {0: 1.0, 10: 1.0, 20: 2.0, 35: 2.0}
+    assert values(tmp_path, "val/loss") == {9: 1.0, 19: 1.0, 29: 2.0}
+
+
 def test_each_tag_has_its_own_points(tmp_path: Path) -> None:
     write(tmp_path, {0: 1.0, 1: 2.0})
     write(tmp_path, {0: 9.0}, tag="val/loss")
