@@ -7,14 +7,14 @@ format has; nothing is asked over the network.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 from src.errors import UsageError
 
@@ -24,6 +24,7 @@ _LARGEST_PATCH = 99_999  # of a version; a larger number in its place is a date
 _LONGEST_LICENCE = 80  # of a name; some packages have the whole text in this field
 _INDEX = "https://download.pytorch.org/whl/{build}"  # of the builds that are not on PyPI
 _BUILDS = re.compile(r"(?:torch|torchaudio|torchvision)==([^+]+)\+(cpu|cu[0-9]+|rocm[0-9.]+|xpu)")
+_GPU = "-gpu"  # end of the name of a package that brings the same modules, as onnxruntime-gpu does
 _NIGHTLY = ".dev"  # in a version; these builds have indexes of their own
 
 
@@ -78,6 +79,19 @@ class Package:
         exact = f"{public}+{self.build}"
         return exact if build_indexes([exact]) else public
 
+    def difference(self, measured: Mapping[str, str]) -> str | None:
+        """Return the measured version and this one in words; None if they are the same release.
+
+        Two builds of a release, such as ``+cpu``, compute the same on a CPU.
+
+        Args:
+            measured: the versions of a measurement, by canonical name.
+        """
+        version = measured.get(self.name) or measured.get(f"{self.name}{_GPU}")
+        if version is None or _release(version) in {None, self.version}:
+            return None
+        return f"{self.name} {version} instead of {self.version}"
+
     def range(self, *, same_minor: bool) -> str:
         """Return the requirement: from this minor version on, below the next major one."""
         release = Version(self.version).release
@@ -107,6 +121,20 @@ class Software:
         """Return the version of each package by its name."""
         return {package.name: package.version for package in self.every}
 
+    def differences(self, measured: Mapping[str, str]) -> list[str]:
+        """Return the direct packages whose version is not that of a measurement, in words.
+
+        Args:
+            measured: the versions that the measurement has recorded, by name. A name that it lacks
+                is not compared: an earlier version of this project recorded fewer.
+        """
+        recorded = {canonicalize_name(name): version for name, version in measured.items()}
+        return [
+            difference
+            for package in self.direct
+            if (difference := package.difference(recorded)) is not None
+        ]
+
     @property
     def lock_command(self) -> str:
         """The command that installs :meth:`lock`."""
@@ -131,6 +159,14 @@ class Software:
             for requirement in package.absent
         ]
         return "".join(lines)
+
+
+def _release(version: str) -> str | None:
+    """Return a version without its local part; None for a text that is no version."""
+    try:
+        return Version(version).public
+    except InvalidVersion:
+        return None  # as an interrupted installation leaves it
 
 
 def installed(

@@ -73,8 +73,9 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     has_bill = sbom.is_wanted(options.sbom)
     licence_texts = licences.texts(options.licence)
     test_image = _test_image(run, options)
-    row, dataset = _measured(run, manifest, name, embedded=options.embedded)
-    decoder = decoders.chosen(name, row, options)
+    software = _software(name, bundling, REFERENCE)
+    row, dataset = _measured(run, manifest, name, software, embedded=options.embedded)
+    decoder = decoders.chosen(name, row, options, _recorded_packages(run, row))
     model = model_files(run, manifest, name, bundling, embedded=options.embedded)
     software = _software(name, bundling, decoder)
     shipment = Shipment(
@@ -105,7 +106,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         "README.md": about.encode(),
         **licence_texts,
         **({} if decoder == REFERENCE else {DECODER: _json({"decoder": decoder})}),
-        **serving.contents(run, name, embedded=options.embedded),
+        **serving.contents(run, name, software, embedded=options.embedded),
         **_program(bundling),
     }
     if options.embedded:  # it resizes in its own way, and quantized values may differ by a step
@@ -217,13 +218,20 @@ def _tolerance(name: str) -> float:
 
 
 def _measured(
-    run: Run, manifest: Manifest, name: str, *, embedded: bool
+    run: Run, manifest: Manifest, name: str, software: packages.Software, *, embedded: bool
 ) -> tuple[Row | None, ScoredDataset | None]:
     """Return the row of this very file on a CPU, and the data that it was scored on.
 
     With ``embedded`` it is the row of the file without its preprocessing, from which the embedded
     one was made. None if the files were exported or changed after the measurement, or if it was of
     other packages than those that are packed.
+
+    Args:
+        run: the run.
+        manifest: record of its exports.
+        name: the format.
+        software: its packages, without that of a faster decoder.
+        embedded: the file to ship has its preprocessing inside.
     """
     if not run.benchmark.is_file():
         return None, None
@@ -233,13 +241,23 @@ def _measured(
     row = results.row(name, "cpu")
     if row is None or not row.is_ok or row.sha256 != hashes:
         return None, None
-    if not has_present_packages(row):
+    if formats.get(name).environment is not None:  # the versions of a measurement are of this one
+        others = [] if has_present_packages(row) else ["those of another environment"]
+    else:
+        others = software.differences(results.environment.packages)
+    if others:
         sys.stderr.write(
-            f"warning: {name} was measured with other packages than are packed, so the bundle has "
-            f"no figures; measure it again: {typed('src.benchmark')} {run.quoted}\n"
+            f"warning: {name} was measured with other packages than are packed "
+            f"({', '.join(others)}), so the bundle has no figures; measure it again: "
+            f"{typed('src.benchmark')} {run.quoted}\n"
         )
         return None, None
     return row, results.dataset
+
+
+def _recorded_packages(run: Run, row: Row | None) -> dict[str, str]:
+    """Return the versions that the measurement of a row has recorded; none without a row."""
+    return {} if row is None else run.read_benchmark().environment.packages
 
 
 def _json(value: Any) -> bytes:

@@ -112,6 +112,22 @@ def test_the_lock_names_the_build_of_pytorch_and_the_index_that_has_it(
     assert software.versions()["torch"] == "2.15.0"
 
 
+def test_a_measurement_with_another_release_is_told_and_one_with_another_build_is_not(
+    planted: Planted,
+) -> None:
+    software = packages.installed(["engine"], same_minor=False)
+    here = {"engine": "0.9.2+cu126", "numpy": "2.4.1", "Pillow": "11.3", "part": "1"}
+    assert software.differences(here) == []  # a part that is not imported is not compared
+    assert software.differences({}) == []  # an older measurement recorded fewer packages
+    assert software.differences({"engine": "unknown"}) == []
+    assert software.differences(here | {"engine": "0.9.1+cpu", "Pillow": "11.2"}) == [
+        "engine 0.9.1+cpu instead of 0.9.2",
+        "pillow 11.2 instead of 11.3",
+    ]
+    # The package for a GPU brings the same modules.
+    assert software.differences({"engine-gpu": "0.8"}) == ["engine 0.8 instead of 0.9.2"]
+
+
 def test_the_ranges_begin_at_the_minor_version_here(planted: Planted) -> None:
     software = packages.installed(["engine"], same_minor=False)
     assert software.requirements() == "engine>=0.9,<1\nnumpy>=2.4,<3\npillow>=11.3,<12\n"
