@@ -85,7 +85,7 @@ from it to use it in a program{_imported(shipment)}.
 {_decoded(shipment)}{_trust(shipment)}
 ## How good it is
 
-{_accuracy(row, dataset, embedded=embedded)}
+{_accuracy(row, dataset, shipment.decoder, embedded=embedded)}
 
 It knows no other classes than these: an image of something else gets one of them too.
 
@@ -139,14 +139,22 @@ def _named(class_names: Sequence[str]) -> str:
     return f"{text} and {rest} more, in `class_names.json`" if rest > 0 else text
 
 
-def _accuracy(row: Row | None, dataset: ScoredDataset | None, *, embedded: bool) -> str:
+def _accuracy(
+    row: Row | None, dataset: ScoredDataset | None, decoder: Decoder, *, embedded: bool
+) -> str:
     if not row or not row.accuracy or not dataset:
         return "This file was not measured."
+    top1, decoded = row.accuracy.top1, ""
+    if decoder != REFERENCE:
+        pipeline = row.pipeline_of(decoder)
+        if pipeline is None or pipeline.answers is None:
+            return f"This file was not measured with images that `{decoder}` decodes."
+        top1, decoded = pipeline.answers.top1, f", decoded by `{decoder}`"
     this = "This file without its preprocessing inside" if embedded else "This very file"
     lines = [
-        f"{this} has the right class for {row.accuracy.top1:.2%} of the "
+        f"{this} has the right class for {top1:.2%} of the "
         f"{dataset.images} images of the {quoting.markdown(dataset.split)} split of "
-        f"{quoting.markdown_code(dataset.name)}, "
+        f"{quoting.markdown_code(dataset.name)}{decoded}, "
         "which it was not trained on."
     ]
     if row.latency:

@@ -733,8 +733,10 @@ def test_few_images_are_no_proof_of_the_same_network(
         ("pass", None, False),
         ("same", None, False),
         ("fail", None, True),
-        ("inconclusive", None, True),
-        (None, None, True),
+        ("inconclusive", None, False),
+        (None, None, False),  # not measured, or only after another decoder
+        (None, "flip", True),
+        ("inconclusive", "rounding", True),
         ("pass", "flip", True),
         ("pass", "rounding", True),
     ],
@@ -761,6 +763,7 @@ def test_a_few_images_that_fail_by_chance_are_no_problem_of_answers_as_at_home(
     assert lines[-1].startswith("result: DOES NOT HOLD" if is_problem else "result: holds here")
     (verdict,) = [line for line in lines if line.startswith("verdict: fail")]
     assert ("the answers are those of home" in verdict) != is_problem
+    assert "None" not in verdict
 
 
 @pytest.mark.parametrize("is_beyond", [False, True])
