@@ -20,7 +20,7 @@ else:  # in the folder of a model
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
-Stop = ExamError | KeyboardInterrupt | None  # that ended an exam early
+Stop = ExamError | KeyboardInterrupt | None  # that ended an exam early, the latter by a signal
 
 
 class Answered(NamedTuple):
@@ -41,8 +41,8 @@ def answers(
 ) -> Answered:
     """Answer the first images of the exam in a new process, one at a time.
 
-    A failure or Ctrl-C after the first image costs no answer before it: an image may have taken
-    minutes.
+    A failure, Ctrl-C or a signal to end after the first image costs no answer before it: an image
+    may have taken minutes.
 
     Args:
         folder: of the model.

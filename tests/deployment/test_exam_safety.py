@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -252,21 +252,6 @@ def test_a_file_that_cannot_be_written_any_more_is_told_with_the_figures(
     assert "No space left on device" in str(ended.value.code)
     assert "result: holds here" in capsys.readouterr().out
     assert os.listdir(tmp_path) == ["bundle"]  # noqa: PTH208
-
-
-def test_an_exam_that_is_ended_leaves_nothing(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def end(_: Any) -> Measurement:
-        signal.raise_signal(signal.SIGTERM)
-        raise AssertionError
-
-    monkeypatch.setattr(PlantedSessions, "run", end)
-    with pytest.raises(SystemExit) as ended:
-        exam.main(["--output", str(tmp_path)])
-    assert ended.value.code == 128 + signal.SIGTERM
-    assert os.listdir(tmp_path) == ["bundle"]  # noqa: PTH208
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
 
 
 def test_a_sound_exam_is_read(planted: tuple[Path, Facts, Arrays]) -> None:
@@ -578,7 +563,9 @@ class Answering:
 
     exam: exam_files.Exam
     fails: tuple[str, int]  # request, and its number
-    failure: BaseException = ExamError("the process that ran the model ended: exit code -9")
+    failure: BaseException | signal.Signals = ExamError(
+        "the process that ran the model ended: exit code -9"
+    )
 
     def __init__(self, folder: Path) -> None:
         self._asked: dict[str, int] = {}
@@ -586,6 +573,9 @@ class Answering:
     def ask(self, name: str, **request: Any) -> dict[str, Any]:
         number = self._asked[name] = self._asked.get(name, 0) + 1
         if (name, number) == self.fails:
+            if isinstance(self.failure, signal.Signals):
+                signal.raise_signal(self.failure)
+                raise AssertionError("the signal was ignored")
             raise self.failure
         if name == "load":
             loaded = planted_exam.measurement().loaded[0]
@@ -679,6 +669,55 @@ def test_an_exam_of_answers_that_fails_keeps_those_that_it_has(
         assert told.err.splitlines()[-1] == f"stopped: {path} is written"
     else:
         assert str(ended.value.code).startswith(f"error: 3 of {IMAGES} images are answered: ")
+
+
+ENDING = [signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.fixture(params=ENDING, ids=[number.name for number in ENDING])
+def ending(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal to end that is not ignored, as nohup may ignore it."""
+    number: signal.Signals = request.param
+    before = signal.signal(number, signal.SIG_DFL)
+    yield number
+    assert signal.getsignal(number) == signal.SIG_DFL
+    signal.signal(number, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "fails", "images"),
+    [
+        ([], ("peak", 1), IMAGES),
+        ([], ("time", 3), IMAGES),
+        (["--answers"], ("answer", 4), 3),
+        ([], ("batch", 1), None),
+        (["--answers"], ("answer", 1), None),
+    ],
+)
+def test_a_signal_to_end_costs_no_answer_and_leaves_nothing_else(
+    answering: type[Answering],
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ending: signal.Signals,
+    words: list[str],
+    fails: tuple[str, int],
+    images: int | None,
+) -> None:
+    monkeypatch.setattr(answering, "fails", fails, raising=False)
+    monkeypatch.setattr(answering, "failure", ending)
+    with pytest.raises(SystemExit) as ended:
+        exam.main([*words, "--output", str(tmp_path)])
+    assert ended.value.code == 128 + ending
+    path = tmp_path / "measurement.json"
+    expected = ["bundle"] if images is None else ["bundle", "measurement.json"]
+    assert sorted(os.listdir(tmp_path)) == expected  # noqa: PTH208
+    told = "no measurement was written" if images is None else f"{path} is written"
+    assert capsys.readouterr().err.splitlines()[-1] == f"stopped: {told}"
+    if images is not None:
+        record = run_exam.read(path)
+        assert (record.answers.images, record.holds, record.cell) == (images, True, None)
 
 
 @pytest.mark.parametrize("fails", [("load", 1), ("answer", 1)])
