@@ -113,14 +113,6 @@ def core_numbers() -> set[int]:
     return affinity(0) if affinity else set(range(os.cpu_count() or 1))
 
 
-def threads_of_process() -> int | None:
-    """Return the number of threads of this process; None if the system does not tell."""
-    try:
-        return len(os.listdir(ROOT / "proc/self/task"))  # noqa: PTH208  # no paths are made
-    except OSError:
-        return None
-
-
 def peak_rss_bytes() -> int | None:
     """Return the largest resident set that this process has had; None if it is not known."""
     for line in (_read("proc/self/status") or "").splitlines():

@@ -48,7 +48,7 @@ def answers(
         folder: of the model.
         most: number of images.
         seconds: limit of the whole; no image but the first one is begun after it.
-        settings: of the model, by argument.
+        settings: of the model, by argument, the number of threads among them.
         report: gets a line on the progress.
         clock: seconds; replaced in tests.
 
@@ -61,7 +61,7 @@ def answers(
     rows: list[Array] = []
     try:
         report("loading the model")
-        measured = Measurement(loaded=[process.ask("load", settings=settings)])
+        measured = Measurement(settings["threads"], loaded=[process.ask("load", settings=settings)])
         while len(rows) < most and (not rows or clock() < end):
             report(f"answering image {len(rows) + 1} of {most}")
             rows.append(logits_of(process.ask("answer", image=len(rows))))

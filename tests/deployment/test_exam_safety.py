@@ -388,6 +388,22 @@ def test_an_exam_of_answers_names_its_threads_to_the_runtime(
     assert loaded == [{"settings": {"threads": 3}}]
 
 
+@pytest.mark.parametrize("words", [[], ["--answers"]])
+def test_an_exam_records_the_threads_that_the_runtime_was_told(
+    answering: type[Answering],
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+) -> None:
+    """No system is asked: some do not count threads, and a runtime may start a second pool."""
+    monkeypatch.setattr(answering, "fails", ("pipeline", 1), raising=False)
+    monkeypatch.setattr(machine, "usable_cores", lambda: 8)
+    exam.main([*words, "--threads", "3", "--output", str(bundle)])
+    record = run_exam.read(bundle / "measurement.json")
+    assert record.environment.threads == record.row.setting("threads") == 3
+
+
 def test_an_exam_beside_a_damaged_description_is_one_line(bundle: Path) -> None:
     (bundle / "model.json").write_text("{")
     with pytest.raises(SystemExit, match=r"^error: model\.json: .*; unpack the zip file again$"):
@@ -481,14 +497,15 @@ def test_a_session_starts_only_if_the_time_of_the_last_one_is_left(
                 "bytes": 1,
                 **times,
                 "request_cpu_seconds": 0.0,
-                "threads": 2,
             }
 
         def close(self) -> None:
             pass
 
     monkeypatch.setattr(measure, "Process", Planted)
-    timed = Sessions(tmp_path, 0, seconds, {}, lambda _: None, clock=lambda: now[0]).run()
+    timed = Sessions(
+        tmp_path, 0, seconds, {"threads": 2}, lambda _: None, clock=lambda: now[0]
+    ).run()
     assert len(timed.loaded) == 2 * sessions
 
 
@@ -516,14 +533,13 @@ def test_a_file_is_as_fast_as_itself_where_the_process_that_is_loaded_first_is_s
                 "elapsed_seconds": self._seconds,
                 "cpu_seconds": self._seconds,
                 "request_cpu_seconds": 0.0,
-                "threads": 2,
             }
 
         def close(self) -> None:
             pass
 
     monkeypatch.setattr(measure, "Process", Planted)
-    ratio = Sessions(tmp_path, 0, 1e6, {}, lambda _: None).run().same_file_twice
+    ratio = Sessions(tmp_path, 0, 1e6, {"threads": 2}, lambda _: None).run().same_file_twice
     assert ratio is not None
     assert ratio.value == pytest.approx(1, abs=0.01)
     assert ratio.low < 1 < ratio.high
@@ -552,7 +568,7 @@ def test_an_exam_of_answers_ends_at_its_limit_with_those_that_it_has(
 ) -> None:
     monkeypatch.setattr(untimed, "Process", Slow)
     clock = lambda: Slow.now  # noqa: E731
-    answered = untimed.answers(tmp_path, most, seconds, {}, lambda _: None, clock)
+    answered = untimed.answers(tmp_path, most, seconds, {"threads": 2}, lambda _: None, clock)
     assert answered.logits[:, 0].tolist() == list(range(images))
     assert not answered.measurement.merged
     assert answered.stop is None
@@ -756,7 +772,7 @@ def test_few_images_are_no_proof_of_the_same_network(
 ) -> None:
     taken = exam_files.read(planted[0]).first(count)
     answers = Answers.of(taken, taken.answers, taken.class_names)
-    untimed_exam = Measurement(loaded=[{"threads": 2, "embedded": False, "takes_pixels": False}])
+    untimed_exam = Measurement(2, loaded=[{"embedded": False, "takes_pixels": False}])
     record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
     assert not answers.problems
     *_, last = summary.lines(taken, answers.drift, answers.home, record)
@@ -796,7 +812,7 @@ def test_a_few_images_that_fail_by_chance_are_no_problem_of_answers_as_at_home(
     answers = Answers.of(taken, here, taken.class_names)
     assert answers.verdict == "fail"
     assert bool(answers.problems) == is_problem
-    untimed_exam = Measurement(loaded=[{"threads": 2, "embedded": False, "takes_pixels": False}])
+    untimed_exam = Measurement(2, loaded=[{"embedded": False, "takes_pixels": False}])
     record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
     lines = list(summary.lines(taken, answers.drift, answers.home, record))
     assert lines[-1].startswith("result: DOES NOT HOLD" if is_problem else "result: holds here")
@@ -817,7 +833,7 @@ def test_flips_are_not_called_rounding_where_logits_differ_by_more(
     answers = Answers.of(taken, here, taken.class_names)
     assert (answers.problems, answers.home.flips) == ([], 1)
     assert bool(answers.drift.beyond_rounding) == is_beyond
-    untimed_exam = Measurement(loaded=[{"threads": 2, "embedded": False, "takes_pixels": False}])
+    untimed_exam = Measurement(2, loaded=[{"embedded": False, "takes_pixels": False}])
     record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
     lines = list(summary.lines(taken, answers.drift, answers.home, record))
     assert any("beyond float32 rounding" in line for line in lines) == is_beyond

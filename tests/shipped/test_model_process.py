@@ -83,7 +83,7 @@ def test_the_timing_answers_the_exam_batch_by_batch(
 
     monkeypatch.setattr(measure, "Process", Planted)
     lines: list[str] = []
-    logits, class_names = measure.Sessions(tmp_path, 0, 1.0, {}, lines.append).answers()
+    logits, class_names = measure.Sessions(tmp_path, 0, 1.0, {"threads": 1}, lines.append).answers()
     assert (len(logits), class_names) == (10, ["a"])
     assert lines[-1] == "answering the exam, 8 images so far"
 
