@@ -256,6 +256,15 @@ def site_packages(python: Path) -> Path:
     return next(folder.glob("lib/python3.*/site-packages"), folder)
 
 
+def version_of(python: Path) -> str:
+    """Return the version of an interpreter of such an environment, in full where it is written."""
+    folder = python.parent.parent
+    lines = (folder / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
+    facts = dict(line.replace(" ", "").split("=", 1) for line in lines if "=" in line)
+    # uv and virtualenv write the first, venv the second.
+    return facts.get("version_info") or facts["version"]
+
+
 def _python_of(folder: Path) -> Path:
     return folder / "bin" / "python"
 

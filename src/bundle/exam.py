@@ -56,8 +56,8 @@ class ShippedFile:
         embedded: it has its preprocessing inside.
         decoder: of image files.
         runtime: the package that opens it.
-        versions: of the packages that open it, by their canonical names; None for those of this
-            environment.
+        versions: of the packages that open it, by their canonical names.
+        python: version of the Python that has these packages.
     """
 
     name: str
@@ -68,7 +68,8 @@ class ShippedFile:
     embedded: bool
     decoder: Decoder
     runtime: str
-    versions: Mapping[str, str] | None
+    versions: Mapping[str, str]
+    python: str
 
     @property
     def sha256(self) -> dict[str, str]:
@@ -259,16 +260,14 @@ def _facts(
         "sha256": images.sha256,
         "images": images.names,
         "positions": images.positions,
-        "home": machine.describe(measured_threads(run)) | {"packages": _packages(shipped)},
+        "home": machine.describe(measured_threads(run))
+        | {"python": shipped.python, "packages": versions_at_home(shipped)},
     }
 
 
-def _packages(shipped: ShippedFile) -> dict[str, str]:
+def versions_at_home(shipped: ShippedFile) -> dict[str, str]:
     """Return the versions of the packages that answered here, by their names in an exam."""
-    if shipped.versions is None:
-        return machine.versions()
-    versions = {name: shipped.versions.get(canonicalize_name(name)) for name in machine.PACKAGES}
-    return {name: version for name, version in versions.items() if version is not None}
+    return machine.versions(lambda name: shipped.versions.get(canonicalize_name(name)))
 
 
 def _npz(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:

@@ -6,9 +6,10 @@ format has; nothing is asked over the network.
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -71,13 +72,21 @@ class Package:
 
     @property
     def locked(self) -> str:
-        """The requirement of this very version, and of this build if PyTorch's index has it.
+        """The requirement of :attr:`exact`."""
+        return f"{self.name}=={self.exact}"
+
+    @property
+    def exact(self) -> str:
+        """The version, with the build if PyTorch's index has it.
 
         Other local versions are those of one site, whose wheels nobody else can get.
         """
-        public = f"{self.name}=={self.version}"
-        exact = f"{public}+{self.build}"
-        return exact if build_indexes([exact]) else public
+        return self.version if self.index is None else f"{self.version}+{self.build}"
+
+    @property
+    def index(self) -> str | None:
+        """The index of PyTorch that has the build; None for a package that PyPI has."""
+        return next(iter(build_indexes([f"{self.name}=={self.version}+{self.build}"])), None)
 
     def difference(self, measured: Mapping[str, str]) -> str | None:
         """Return the measured version and this one in words; None if they are the same release.
@@ -111,15 +120,17 @@ class Software:
         direct: those that the program and the runtime import, sorted.
         every: the same with all that they need in turn, sorted.
         same_minor: names of those that are needed in this minor version.
+        python: version of the Python that has them.
     """
 
     direct: tuple[Package, ...]
     every: tuple[Package, ...]
     same_minor: frozenset[str] = frozenset()
+    python: str = field(default_factory=platform.python_version)
 
     def versions(self) -> dict[str, str]:
-        """Return the version of each package by its name."""
-        return {package.name: package.version for package in self.every}
+        """Return the version of each package by its name, as :meth:`lock` has it."""
+        return {package.name: package.exact for package in self.every}
 
     def differences(self, measured: Mapping[str, str]) -> list[str]:
         """Return the direct packages whose version is not that of a measurement, in words.
@@ -175,6 +186,7 @@ def installed(
     same_minor: bool,
     pinned: Collection[str] = (),
     site: Path | None = None,
+    python: str | None = None,
 ) -> Software:
     """Return the packages ``names`` and ``PROGRAM``, with all that they need.
 
@@ -183,6 +195,7 @@ def installed(
         same_minor: the model runs with this minor version of them only.
         pinned: canonical names of those for which this holds in any case.
         site: the folder of another environment's packages; None for this environment.
+        python: the version of Python in it; None for this Python.
 
     Raises:
         UsageError: one is not installed.
@@ -203,6 +216,7 @@ def installed(
         tuple(found[name] for name in direct),
         tuple(found[name] for name in sorted(found)),
         frozenset(direct) - set(PROGRAM) if same_minor else frozenset(pinned),
+        python or platform.python_version(),
     )
 
 

@@ -155,11 +155,12 @@ def _library(package: Package) -> Component:
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
 
-    url = PackageURL("pypi", None, package.name, package.version)
+    index = {} if package.index is None else {"repository_url": package.index}
+    url = PackageURL("pypi", None, package.name, package.exact, index)
     return Component(
         type=ComponentType.LIBRARY,
         name=package.name,
-        version=package.version,
+        version=package.exact,
         bom_ref=url.to_string(),
         purl=url,
         licenses=[_licence(package.licence)] if package.licence else [],

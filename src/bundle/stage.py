@@ -124,7 +124,8 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
             embedded=options.embedded,
             decoder=decoder,
             runtime=bundling.packages[0],
-            versions=software.versions() if formats.get(name).environment else None,
+            versions=software.versions(),
+            python=software.python,
         )
         contents |= exam.pack(run, manifest, shipped, options.exam_images, options.exam_content)
     if has_bill:
@@ -141,10 +142,10 @@ def _software(name: str, bundling: Bundling, decoder: Decoder) -> packages.Softw
     Raises:
         UsageError: the format has an environment of its own, which cannot be made.
     """
-    environment, site = formats.get(name).environment, None
+    environment, python = formats.get(name).environment, None
     if environment is not None:
         try:
-            site = own_environment.site_packages(environment.python())
+            python = environment.python()
         except Unavailable as reason:
             raise UsageError(
                 "format",
@@ -156,7 +157,8 @@ def _software(name: str, bundling: Bundling, decoder: Decoder) -> packages.Softw
         (*bundling.packages, *decoders.packages(decoder)),
         same_minor=bundling.same_minor,
         pinned=decoders.SAME_MINOR,
-        site=site,
+        site=None if python is None else own_environment.site_packages(python),
+        python=None if python is None else own_environment.version_of(python),
     )
 
 

@@ -9,6 +9,7 @@ import dataclasses
 import errno
 import json
 import os
+import platform
 import subprocess
 import sys
 import threading
@@ -198,6 +199,7 @@ def test_packages_for_a_newer_python_get_one(
     assert len(started) == 1  # it is kept
     site = own_environment.site_packages(environment.python())
     assert (site / "numpy" / "__init__.py").is_file()
+    assert own_environment.version_of(environment.python()) == platform.python_version()
 
 
 @pytest.mark.parametrize("damage", ["no stamp", "half a stamp", "no interpreter"])

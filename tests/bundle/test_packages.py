@@ -18,6 +18,8 @@ from src.backends.own_environment import site_packages
 from src.bundle import card, packages
 from src.bundle.card import Shipment
 from src.errors import UsageError
+from src.formats.base import Bundling
+from src.shipped import decoder_names, machine
 from src.system import environments
 from tests.conftest import ROOT
 
@@ -109,7 +111,7 @@ def test_the_lock_names_the_build_of_pytorch_and_the_index_that_has_it(
     text = card._versions(Shipment(bundling, lock_command=software.lock_command))
     assert f"`{command}`" in text
     assert "torch>=2.15,<3\n" in software.requirements()
-    assert software.versions()["torch"] == "2.15.0"
+    assert f"torch=={software.versions()['torch']}" == locked
 
 
 def test_a_measurement_with_another_release_is_told_and_one_with_another_build_is_not(
@@ -201,6 +203,18 @@ def test_the_versions_here_are_within_the_ranges_of_every_format(name: str) -> N
         requirement = Requirement(line)
         assert locked[requirement.name] in SpecifierSet(str(requirement.specifier))
     assert {"numpy", "pillow", *map(canonicalize_name, bundling.packages)} <= set(locked)
+
+
+def test_an_exam_names_every_package_that_opens_a_file_or_decodes_an_image() -> None:
+    runtimes = {name for kind in BUNDLED for name in _bundling(kind).packages}
+    decoders = {package for _, package in decoder_names.PACKAGES.values()}
+    assert runtimes | decoders | set(packages.PROGRAM) <= set(machine.PACKAGES)
+
+
+def _bundling(name: str) -> Bundling:
+    bundling = formats.get(name).bundling
+    assert bundling
+    return bundling
 
 
 def test_the_page_names_every_format_that_is_bundled() -> None:
