@@ -35,10 +35,10 @@ def contents(run: Run, name: str, software: Software, *, embedded: bool) -> dict
     if record is None or (record.format, record.device) != (name, "cpu"):
         return {}
     environment = formats.get(name).environment if name in formats.names() else None
-    if record.own_environment != (environment.identity if environment else None):
-        others = ["those of another environment"]
-    elif environment is None:
+    if environment is None and record.own_environment is None:
         others = software.differences(record.environment.packages)
+    elif environment is None or not environment.has_run(record.own_environment):
+        others = ["those of another environment"]
     else:
         others = []  # the versions in the record are not those of its own environment
     if others:

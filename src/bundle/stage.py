@@ -13,7 +13,6 @@ from PIL import Image
 
 import src
 from src import formats
-from src.backends import own_environment
 from src.backends.base import Unavailable
 from src.benchmark.up_to_date import has_present_packages
 from src.bundle import archive, exam, licences, own_program, packages, sbom, serving, signature
@@ -40,6 +39,7 @@ from src.run.folder import Run
 from src.run.manifest import Manifest
 from src.run.pipeline import REFERENCE, Decoder
 from src.run.row import Row
+from src.system import environments
 from src.system.project_commands import typed
 
 CONTENTS = Path(src.__file__).parent / "shipped"
@@ -157,8 +157,8 @@ def _software(name: str, bundling: Bundling, decoder: Decoder) -> packages.Softw
         (*bundling.packages, *decoders.packages(decoder)),
         same_minor=bundling.same_minor,
         pinned=decoders.SAME_MINOR,
-        site=None if python is None else own_environment.site_packages(python),
-        python=None if python is None else own_environment.version_of(python),
+        site=None if python is None else environments.site_packages(python),
+        python=None if python is None else environments.version_of(python),
     )
 
 

@@ -14,7 +14,6 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from src import formats
-from src.backends.own_environment import site_packages
 from src.bundle import card, packages
 from src.bundle.card import Shipment
 from src.errors import UsageError
@@ -193,7 +192,9 @@ def test_the_versions_here_are_within_the_ranges_of_every_format(name: str) -> N
     bundling = formats.get(name).bundling
     assert bundling
     environment = formats.get(name).environment
-    site = site_packages(environment.folder / "bin" / "python") if environment else None
+    site = (
+        environments.site_packages(environment.folder / "bin" / "python") if environment else None
+    )
     try:
         software = packages.installed(bundling.packages, same_minor=bundling.same_minor, site=site)
     except UsageError as error:

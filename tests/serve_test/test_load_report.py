@@ -200,11 +200,11 @@ def test_the_load_of_another_file_is_not_shown_and_not_shipped(
     }
     assert serving.contents(run, "onnx", SOFTWARE, embedded=True) == {}
     with monkeypatch.context() as patch:  # as the record of a format whose packages are others now
-        environment = SimpleNamespace(identity="planted-2")
+        environment = SimpleNamespace(has_run=lambda _: False)
         patch.setattr(serving.formats, "names", lambda: ["onnx"])
         patch.setattr(serving.formats, "get", lambda _: SimpleNamespace(environment=environment))
         assert serving.contents(run, "onnx", SOFTWARE, embedded=False) == {}
-        environment.identity = None
+        environment.has_run = lambda _: True
         assert serving.contents(run, "onnx", SOFTWARE, embedded=False) != {}
     assert serving.contents(run, "eager", SOFTWARE, embedded=False) == {}
     newer = replace(SOFTWARE, direct=(replace(TORCH, version="2.16"),))
