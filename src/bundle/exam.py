@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,18 @@ from src.worker.call_size import images_per_call
 Logits = NDArray[np.float32]  # (n, K)
 Files = dict[str, bytes]  # by name
 
+PLACE = f"{FOLDER}/"
 _TRAINED = "eager"  # the trained network as it is
+
+
+def shows_image(file: str, places: Collection[str]) -> bool:
+    """Return True for a file of a bundle that is in one of these places, and shows an image.
+
+    An array of the model's input shows its image as well.
+    """
+    if file.startswith(PLACE):
+        return PLACE in places and file.removeprefix(PLACE) not in {ANSWERS, FACTS}
+    return file in places
 
 
 @dataclass(frozen=True)

@@ -10,19 +10,19 @@ import platform
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from src.bundle import package_metadata
 from src.errors import UsageError
 
 PROGRAM = ("numpy", "pillow")  # that predict.py imports itself
-_CLASSIFIER = "License :: "
+PYTHON = (3, 10)  # the oldest that predict.py runs with
 _LARGEST_PATCH = 99_999  # of a version; a larger number in its place is a date
-_LONGEST_LICENCE = 80  # of a name; some packages have the whole text in this field
 _INDEX = "https://download.pytorch.org/whl/{build}"  # of the builds that are not on PyPI
 _BUILDS = re.compile(r"(?:torch|torchaudio|torchvision)==([^+]+)\+(cpu|cu[0-9]+|rocm[0-9.]+|xpu)")
 _GPU = "-gpu"  # end of the name of a package that brings the same modules, as onnxruntime-gpu does
@@ -61,6 +61,7 @@ class Package:
         requires: names of the packages that it needs here.
         absent: requirements of it that are not installed here.
         build: the local part of the version; None if there is none.
+        python: the versions of Python that it takes, as in ``>=3.11``; None for all.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Package:
     requires: tuple[str, ...]
     absent: tuple[str, ...]
     build: str | None = None
+    python: SpecifierSet | None = None
 
     @property
     def locked(self) -> str:
@@ -145,6 +147,19 @@ class Software:
             for package in self.direct
             if (difference := package.difference(recorded)) is not None
         ]
+
+    @property
+    def least_python(self) -> str:
+        """The oldest Python that the program and all packages take, as in ``3.11``.
+
+        Each package is taken as it is here; at most, it is the Python that has them.
+        """
+        takes = SpecifierSet(",".join(str(package.python or "") for package in self.every))
+        major, newest = Version(self.python).release[:2]
+        minors = range(PYTHON[1], newest)
+        # A bound such as >=3.10.2 needs a later release of that version only.
+        fitting = (minor for minor in minors if takes.contains(f"{major}.{minor}.{_LARGEST_PATCH}"))
+        return f"{major}.{next(fitting, newest)}"
 
     @property
     def lock_command(self) -> str:
@@ -224,7 +239,7 @@ def _package(
     name: str, extras: Collection[str], site: Path | None
 ) -> tuple[Package, dict[str, set[str]]]:
     """Return a package with these extras, and the extras of each package that it needs."""
-    distribution = _distribution(name, site)
+    distribution = package_metadata.distribution(name, site)
     if distribution is None:
         raise UsageError(
             "format",
@@ -238,7 +253,7 @@ def _package(
         marker = requirement.marker
         if marker and not any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
             continue
-        if _distribution(requirement.name, site) is None:
+        if package_metadata.distribution(requirement.name, site) is None:
             absent.append(str(requirement).partition(";")[0].strip())
         else:
             asked.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
@@ -246,43 +261,10 @@ def _package(
     package = Package(
         name,
         version.public,
-        _licence(distribution.metadata),
+        package_metadata.licence(distribution.metadata),
         tuple(sorted(asked)),
         tuple(sorted(absent)),
         version.local,
+        package_metadata.pythons(distribution.metadata),
     )
     return package, asked
-
-
-def _distribution(name: str, site: Path | None) -> metadata.Distribution | None:
-    """Return the installed package of that name, or another one here that brings the same modules.
-
-    onnxruntime-gpu does so for onnxruntime: the versions are the same.
-    """
-    if site is not None:
-        return next(iter(metadata.distributions(name=name, path=[str(site)])), None)
-    try:
-        return metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        others = metadata.packages_distributions().get(name.replace("-", "_"), [])
-        return metadata.distribution(others[0]) if others else None
-
-
-def _licence(facts: metadata.PackageMetadata) -> str | None:
-    """Return a licence as the metadata of a package name it."""
-    expression = _first(facts.get_all("License-Expression"))
-    if expression:
-        return expression
-    classified = [
-        line.rpartition(" :: ")[2]
-        for line in facts.get_all("Classifier") or ()
-        if line.startswith(_CLASSIFIER) and line.count(" :: ") > 1
-    ]
-    named = _first(facts.get_all("License"))
-    if named and len(named) <= _LONGEST_LICENCE and "\n" not in named:
-        return named
-    return " AND ".join(sorted(set(classified))) or None
-
-
-def _first(values: Iterable[str] | None) -> str | None:
-    return next((value.strip() for value in values or () if value.strip()), None)

@@ -85,6 +85,9 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         key_sha256=signer.public_sha256 if signer else None,
         decoder=decoder,
         lock_command=software.lock_command,
+        least_python=software.least_python,
+        python=software.python,
+        images=_places_of_images(options),
     )
     about = card(
         manifest,
@@ -130,7 +133,10 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         contents |= exam.pack(run, manifest, shipped, options.exam_images, options.exam_content)
     if has_bill:
         licence = licences.MODEL_LICENCE if shipment.has_licence else None
-        contents[sbom.FILE] = sbom.bill(manifest, name, software, contents, bundling.files, licence)
+        images = [file for file in contents if exam.shows_image(file, shipment.images)]
+        contents[sbom.FILE] = sbom.bill(
+            manifest, name, software, contents, bundling.files, licence, images
+        )
     contents |= signature.seals(Path(options.output).stem, contents, signer)  # the last ones
     archive.write(Path(options.output), contents)
     return {name: len(contents[name]) for name in sorted(contents)}
@@ -186,6 +192,12 @@ def _test_image(run: Run, options: BundleOptions) -> Image.Image:
             found=str(error),
             remedy="name one with test_image=FILE",
         ) from error
+
+
+def _places_of_images(options: BundleOptions) -> tuple[str, ...]:
+    """Return the files and folders of a bundle that show images of the run's data."""
+    is_of_user = bool(options.test_image)
+    return (*(() if is_of_user else (TEST_IMAGE,)), *((exam.PLACE,) if options.exam_images else ()))
 
 
 def _png(image: Image.Image) -> bytes:

@@ -148,6 +148,34 @@ def test_a_version_with_a_date_in_it_begins_its_range(monkeypatch: pytest.Monkey
     assert {"reader>=1.0.20261020,<2", "patched>=1.2,<2"} < set(software.requirements().split())
 
 
+@pytest.mark.parametrize(
+    ("pythons", "here", "least"),
+    [
+        ([], "3.12.4", "3.10"),  # as the program
+        ([">=3.9", ">=3.11"], "3.12.4", "3.11"),
+        ([">=3.10.2,<3.14"], "3.12.4", "3.10"),
+        ([">=3.12"], "3.12.4", "3.12"),
+        ([">=3.14"], "3.12.4", "3.12"),  # it runs where it was packed
+        ([">=3.6.*"], "3.12.4", "3.10"),  # of an old package, no valid text
+        (["!=3.10.*"], "3.12.4", "3.11"),
+    ],
+)
+def test_the_oldest_python_is_that_which_all_packages_take(
+    monkeypatch: pytest.MonkeyPatch, pythons: list[str], here: str, least: str
+) -> None:
+    planted = Planted(
+        {"numpy": PLANTED["numpy"], "pillow": PLANTED["pillow"]},
+        **{
+            f"part{index}": ("1", None, {"Requires-Python": [python]})
+            for index, python in enumerate(pythons)
+        },
+    )
+    monkeypatch.setattr(metadata, "distribution", planted.distribution)
+    names = [f"part{index}" for index in range(len(pythons))]
+    software = packages.installed(names, same_minor=False, python=here)
+    assert (software.least_python, software.python) == (least, here)
+
+
 def test_the_packages_of_another_environment_are_read_there(tmp_path: Path) -> None:
     needs = "Requires-Dist: part\nRequires-Dist: absent>=2\n"
     for name, version, more in (
