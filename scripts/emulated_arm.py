@@ -27,6 +27,9 @@ QEMU = f"qemu-{MACHINE}"
 _DEBIAN = "arm64"  # the same, as Debian calls it
 _DEBIAN_PACKAGES = ("python3", "libstdc++6")
 _PLATFORM = f"{MACHINE}-manylinux_2_28"
+# Packages of Python code alone that their index has as a source distribution only: ExecuTorch needs
+# it. uv builds it here. No other one is built, for it would be built for this processor.
+_PURE_SOURCES = ("antlr4-python3-runtime",)
 _SECONDS = 1800.0
 _LAST = 300  # characters of an installer's message
 # As the kernel shows them in /proc/cpuinfo, by the bits of AT_HWCAP and AT_HWCAP2.
@@ -143,6 +146,9 @@ def packages(root: Path, requirements: Sequence[str], versions: Sequence[str]) -
             fixed.write_text("".join(f"{line}\n" for line in versions), encoding="utf-8")
             options = ["--python-platform", _PLATFORM, "--python-version", version]
             options += ["--constraint", str(fixed), "--only-binary", ":all:"]
+            names = {version.partition("==")[0] for version in versions}
+            for name in names.intersection(_PURE_SOURCES):
+                options += ["--no-binary", name]  # uv lets a name override the line before
             target = ["--target", str(scratch / "whole")]
             _run([uv, "pip", "install", "--quiet", *options, *target, *requirements])
     return folder

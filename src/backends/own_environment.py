@@ -1,11 +1,11 @@
 """Environments of their own for runtimes whose packages conflict with those of this project.
 
 Each has a committed lock, ``environments/NAME.lock``, with the versions and hashes of all its
-packages. uv makes ``environments/NAME-HASH/`` at the first use. HASH is that of the lock and of the
-version of Python, so an environment that is in use is never changed: another lock makes another
-folder beside it. All are kept, and need no network afterwards. This process imports none of their
-packages: an interpreter there runs our small programs, which convert a file, and the worker
-processes, which open one.
+packages. uv makes ``environments/NAME-HASH/`` at the first use. HASH is that of the lock, of the
+version of Python and of the platform, so an environment that is in use is never changed: another
+lock makes another folder beside it. All are kept, and need no network afterwards. This process
+imports none of their packages: an interpreter there runs our small programs, which convert a file,
+and the worker processes, which open one.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from src.backends.base import Unavailable
-from src.system import atomic_files, environments, installer_errors
+from src.system import atomic_files, environments, installer_errors, wheel_platform
 from src.system.limited_process import LimitedProcessError, run_limited
 
 # Exit code of a program whose runtime cannot do what is asked for; its last line says why.
@@ -82,7 +82,8 @@ class OwnEnvironment:
         Raises:
             Unavailable: the lock cannot be read.
         """
-        return self._folder_of(self._stamp())
+        stamp = self._stamp()
+        return self._whole(stamp) or self._new(stamp)
 
     def python(self) -> Path:
         """Return the interpreter; make the environment if there is none that is whole.
@@ -93,27 +94,42 @@ class OwnEnvironment:
             Unavailable: it cannot be made, for example without a network or without uv.
         """
         stamp = self._stamp()  # once: the lock may change meanwhile
-        folder = self._folder_of(stamp)
-        if not _is_whole(folder, stamp):
+        folder = self._whole(stamp)
+        if folder is None:
+            folder = self._new(stamp)
             try:
                 with environments.making(folder) as guard:
                     if not _is_whole(folder, stamp):  # nobody made it in the meantime
                         self._make(folder, stamp, guard)
             except OSError as error:
                 raise self._unavailable(
-                    f"{environments.ROOT}: {error.strerror}",
+                    f"{error.filename or environments.ROOT}: {error.strerror}",
                     installer_errors.remedy_for_folder(error),
                 ) from error
         return _python_of(folder)
 
     @property
     def identity(self) -> str:
-        """The name of the environment with a hash of its lock and Python.
+        """The name of the environment with a hash of its lock, Python and platform.
 
         Raises:
             Unavailable: the lock cannot be read.
         """
-        return self._identity(self._stamp())
+        stamp = self._stamp()
+        is_earlier = self._whole(stamp) not in {None, self._new(stamp)}
+        return self._identity(_without_platform(stamp) if is_earlier else stamp)
+
+    def has_run(self, identity: str | None) -> bool:
+        """Return True if a row is of the present lock and Python, by the identity in its record.
+
+        The measurement knows the machine, so the platform decides nothing here. An identity of an
+        earlier version of this project lacks it.
+
+        Raises:
+            Unavailable: the lock cannot be read.
+        """
+        stamp = self._stamp()
+        return identity in {self._identity(stamp), self._identity(_without_platform(stamp))}
 
     def is_cause_of(self, reason: str) -> bool:
         """Return whether a row was skipped for the reason that this environment is missing."""
@@ -125,7 +141,7 @@ class OwnEnvironment:
             stamp = self._stamp()
         except Unavailable:
             return False
-        if _is_whole(self._folder_of(stamp), stamp):
+        if self._whole(stamp) is not None:
             return True
         return environments.uv() is not None and environments.can_be_written()
 
@@ -162,12 +178,25 @@ class OwnEnvironment:
             raise ConversionError(f"in environments/{self.name}: {error}") from error
 
     def _stamp(self) -> dict[str, str]:
-        return {"lock_sha256": self.lock_sha256, "python": self._wanted_python}
+        return {
+            "lock_sha256": self.lock_sha256,
+            "python": self._wanted_python,
+            "platform": wheel_platform.name(),
+        }
 
-    def _folder_of(self, stamp: dict[str, str]) -> Path:
-        # An environment of an earlier version of this project, which needs no network.
-        earlier = environments.ROOT / self.name
-        return earlier if _is_whole(earlier, stamp) else environments.ROOT / self._identity(stamp)
+    def _new(self, stamp: dict[str, str]) -> Path:
+        return environments.ROOT / self._identity(stamp)
+
+    def _whole(self, stamp: dict[str, str]) -> Path | None:
+        """Return the folder that is whole, else one of an earlier version, without a platform."""
+        if _is_whole(self._new(stamp), stamp):
+            return self._new(stamp)
+        earlier = _without_platform(stamp)
+        for folder in (self._new(earlier), environments.ROOT / self.name):
+            site = environments.site_packages(_python_of(folder))
+            if _is_whole(folder, earlier) and wheel_platform.fits(site):
+                return folder
+        return None
 
     def _identity(self, stamp: dict[str, str]) -> str:
         return f"{self.name}-{_digest(stamp)}"
@@ -244,16 +273,13 @@ def identity_of(python: Path) -> str | None:
     return f"{name}-{_digest(stamp)}"
 
 
+def _without_platform(stamp: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in stamp.items() if key != "platform"}
+
+
 def _digest(stamp: dict[str, str]) -> str:
     digest = hashlib.sha256(json.dumps(stamp, sort_keys=True).encode()).hexdigest()
     return digest[:_HASH_DIGITS]
-
-
-def site_packages(python: Path) -> Path:
-    """Return the folder of the packages that an interpreter of such an environment imports."""
-    # The Python there may be another one than this.
-    folder = python.parent.parent
-    return next(folder.glob("lib/python3.*/site-packages"), folder)
 
 
 def _python_of(folder: Path) -> Path:

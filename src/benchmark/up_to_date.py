@@ -174,10 +174,9 @@ def has_present_packages(row: RowFigures) -> bool:
         return True  # it ran with no packages at all
     environment = formats.get(row.format).environment
     try:
-        present = environment.identity if environment else None
+        return environment.has_run(row.environment) if environment else row.environment is None
     except Unavailable:
         return False
-    return row.environment == present
 
 
 def _decisive(options: MeasuringOptions) -> MeasuringOptions:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,9 @@ class Shipment:
         key_sha256: SHA-256 of the public key of the signature, if there is one.
         decoder: of image files.
         lock_command: installs ``requirements.lock``.
+        least_python: the oldest Python that the program and its packages take.
+        python: that it was packed with.
+        images: files and folders that show images of the run's data.
     """
 
     bundling: Bundling
@@ -39,6 +43,9 @@ class Shipment:
     key_sha256: str | None = None
     decoder: Decoder = REFERENCE
     lock_command: str = packages.lock_command(())
+    least_python: str = ".".join(map(str, packages.PYTHON))
+    python: str = platform.python_version()
+    images: tuple[str, ...] = ()
 
 
 def card(
@@ -78,6 +85,10 @@ An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as {fil
     python predict.py --check        # on {image}: as where it was made?{exam_line}
     python predict.py photo.jpg
 
+It needs Python {shipment.least_python} or newer, and was packed with {shipment.python}.
+The first command is `shasum -a 256 -c SHA256SUMS` on macOS. On Windows, `Get-FileHash` of
+PowerShell prints the hash of a file.
+
 `predict.py` turns an image upright, converts it to RGB{_prepared(manifest, name)} as the
 evaluation did; the rule stands in the model's own metadata, with the class names. Import `Model`
 from it to use it in a program{_imported(shipment)}.
@@ -85,7 +96,7 @@ from it to use it in a program{_imported(shipment)}.
 {_decoded(shipment)}{_trust(shipment)}
 ## How good it is
 
-{_accuracy(row, dataset, embedded=embedded)}
+{_accuracy(row, dataset, shipment.decoder, embedded=embedded)}
 
 It knows no other classes than these: an image of something else gets one of them too.
 
@@ -139,14 +150,22 @@ def _named(class_names: Sequence[str]) -> str:
     return f"{text} and {rest} more, in `class_names.json`" if rest > 0 else text
 
 
-def _accuracy(row: Row | None, dataset: ScoredDataset | None, *, embedded: bool) -> str:
+def _accuracy(
+    row: Row | None, dataset: ScoredDataset | None, decoder: Decoder, *, embedded: bool
+) -> str:
     if not row or not row.accuracy or not dataset:
         return "This file was not measured."
+    top1, decoded = row.accuracy.top1, ""
+    if decoder != REFERENCE:
+        pipeline = row.pipeline_of(decoder)
+        if pipeline is None or pipeline.answers is None:
+            return f"This file was not measured with images that `{decoder}` decodes."
+        top1, decoded = pipeline.answers.top1, f", decoded by `{decoder}`"
     this = "This file without its preprocessing inside" if embedded else "This very file"
     lines = [
-        f"{this} has the right class for {row.accuracy.top1:.2%} of the "
+        f"{this} has the right class for {top1:.2%} of the "
         f"{dataset.images} images of the {quoting.markdown(dataset.split)} split of "
-        f"{quoting.markdown_code(dataset.name)}, "
+        f"{quoting.markdown_code(dataset.name)}{decoded}, "
         "which it was not trained on."
     ]
     if row.latency:
@@ -195,11 +214,27 @@ def _licences(manifest: Manifest, shipment: Shipment) -> str:
     lines = [
         model,
         *([f"The data that it was trained on: {quoting.markdown(data)}."] if data else []),
+        *_images(manifest, shipment.images),
         f"`predict.py` and the other programs here: Apache-2.0, `{licences.PROGRAM_LICENCE}`.",
         "No other software is in this folder. The packages that pip installs have licences of "
         "their own.",
     ]
     return "\n".join(lines)
+
+
+def _images(manifest: Manifest, places: Sequence[str]) -> list[str]:
+    """Return the line on the images of the data set that are in the bundle, if there are any."""
+    if not places:
+        return []
+    origin = manifest.origin
+    named = f" of {quoting.markdown_code(origin.dataset)}" if origin and origin.dataset else ""
+    terms = (
+        "their licence is that of the data"
+        if origin and origin.licence
+        else "no licence of them is known, so ask before you pass them on"
+    )
+    listed = " and ".join(f"`{place}`" for place in places)
+    return [f"Test images{named} are in {listed}: {terms}."]
 
 
 def _signature(shipment: Shipment) -> str:

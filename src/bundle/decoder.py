@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import metadata
 
 from src.bundle.options import BundleOptions
+from src.bundle.packages import installed
 from src.errors import UsageError
 from src.run.pipeline import REFERENCE, Decoder
 from src.run.row import Row
@@ -15,33 +17,36 @@ from src.shipped.jpeg_decoders import MissingDecoderError, load
 SAME_MINOR = frozenset({"torchvision"})
 
 
-def chosen(name: str, row: Row | None, options: BundleOptions) -> Decoder:
+def chosen(
+    name: str, row: Row | None, options: BundleOptions, measured: Mapping[str, str]
+) -> Decoder:
     """Return the decoder to ship with a format.
 
     Args:
         name: the format.
         row: its figures on a CPU; None if it was not measured.
         options: with the decoder, if the user named one.
+        measured: the versions of packages that the row was measured with, by name.
 
     Raises:
         UsageError: the decoder that was named was not scored with this file, its test did not pass,
-            or its package is not installed.
+            or its package is not installed in the measured version.
     """
     if options.embedded or options.decoder == REFERENCE:
         return REFERENCE
     if options.decoder is not None:
         _require_budget(name, row, options.decoder)
-        if problem := _missing(options.decoder):
+        if problem := _unusable(options.decoder, measured):
             raise UsageError(
                 "decoder",
-                expected="a decoder whose package is installed, as the bundle names its version",
+                expected="a decoder whose package is installed, in the version that was measured",
                 found=f"{options.decoder} ({problem})",
-                remedy=f"install it, or leave out decoder={options.decoder}",
+                remedy=f"install it, measure again, or leave out decoder={options.decoder}",
             )
         return options.decoder
-    # Measured elsewhere, its package may be missing here.
+    # Measured elsewhere, its package may be missing here, or be of another version.
     faster = [figures.decoder for figures in row.faster_pipelines()] if row else []
-    return next((decoder for decoder in faster if _missing(decoder) is None), REFERENCE)
+    return next((decoder for decoder in faster if _unusable(decoder, measured) is None), REFERENCE)
 
 
 def packages(decoder: Decoder) -> tuple[str, ...]:
@@ -59,13 +64,15 @@ def packages(decoder: Decoder) -> tuple[str, ...]:
     return (package,)
 
 
-def _missing(decoder: Decoder) -> str | None:
+def _unusable(decoder: Decoder, measured: Mapping[str, str]) -> str | None:
+    """Return the reason why a decoder cannot be packed; None if it can be."""
     try:
         if decoder in PACKAGES:
             load(decoder)
     except MissingDecoderError as error:
         return str(error)
-    return None
+    software = installed(packages(decoder), same_minor=False)
+    return ", ".join(software.differences(measured)) or None
 
 
 def _require_budget(name: str, row: Row | None, decoder: Decoder) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,18 @@ from src.worker.call_size import images_per_call
 Logits = NDArray[np.float32]  # (n, K)
 Files = dict[str, bytes]  # by name
 
+PLACE = f"{FOLDER}/"
 _TRAINED = "eager"  # the trained network as it is
+
+
+def shows_image(file: str, places: Collection[str]) -> bool:
+    """Return True for a file of a bundle that is in one of these places, and shows an image.
+
+    An array of the model's input shows its image as well.
+    """
+    if file.startswith(PLACE):
+        return PLACE in places and file.removeprefix(PLACE) not in {ANSWERS, FACTS}
+    return file in places
 
 
 @dataclass(frozen=True)
@@ -56,8 +67,8 @@ class ShippedFile:
         embedded: it has its preprocessing inside.
         decoder: of image files.
         runtime: the package that opens it.
-        versions: of the packages that open it, by their canonical names; None for those of this
-            environment.
+        versions: of the packages that open it, by their canonical names.
+        python: version of the Python that has these packages.
     """
 
     name: str
@@ -68,7 +79,8 @@ class ShippedFile:
     embedded: bool
     decoder: Decoder
     runtime: str
-    versions: Mapping[str, str] | None
+    versions: Mapping[str, str]
+    python: str
 
     @property
     def sha256(self) -> dict[str, str]:
@@ -259,16 +271,14 @@ def _facts(
         "sha256": images.sha256,
         "images": images.names,
         "positions": images.positions,
-        "home": machine.describe(measured_threads(run)) | {"packages": _packages(shipped)},
+        "home": machine.describe(measured_threads(run))
+        | {"python": shipped.python, "packages": versions_at_home(shipped)},
     }
 
 
-def _packages(shipped: ShippedFile) -> dict[str, str]:
+def versions_at_home(shipped: ShippedFile) -> dict[str, str]:
     """Return the versions of the packages that answered here, by their names in an exam."""
-    if shipped.versions is None:
-        return machine.versions()
-    versions = {name: shipped.versions.get(canonicalize_name(name)) for name in machine.PACKAGES}
-    return {name: version for name, version in versions.items() if version is not None}
+    return machine.versions(lambda name: shipped.versions.get(canonicalize_name(name)))
 
 
 def _npz(arrays: Mapping[str, NDArray[np.generic]]) -> bytes:

@@ -6,24 +6,26 @@ format has; nothing is asked over the network.
 
 from __future__ import annotations
 
+import platform
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from importlib import metadata
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
+from src.bundle import package_metadata
 from src.errors import UsageError
 
 PROGRAM = ("numpy", "pillow")  # that predict.py imports itself
-_CLASSIFIER = "License :: "
+PYTHON = (3, 10)  # the oldest that predict.py runs with
 _LARGEST_PATCH = 99_999  # of a version; a larger number in its place is a date
-_LONGEST_LICENCE = 80  # of a name; some packages have the whole text in this field
 _INDEX = "https://download.pytorch.org/whl/{build}"  # of the builds that are not on PyPI
 _BUILDS = re.compile(r"(?:torch|torchaudio|torchvision)==([^+]+)\+(cpu|cu[0-9]+|rocm[0-9.]+|xpu)")
+_GPU = "-gpu"  # end of the name of a package that brings the same modules, as onnxruntime-gpu does
 _NIGHTLY = ".dev"  # in a version; these builds have indexes of their own
 
 
@@ -59,6 +61,7 @@ class Package:
         requires: names of the packages that it needs here.
         absent: requirements of it that are not installed here.
         build: the local part of the version; None if there is none.
+        python: the versions of Python that it takes, as in ``>=3.11``; None for all.
     """
 
     name: str
@@ -67,16 +70,38 @@ class Package:
     requires: tuple[str, ...]
     absent: tuple[str, ...]
     build: str | None = None
+    python: SpecifierSet | None = None
 
     @property
     def locked(self) -> str:
-        """The requirement of this very version, and of this build if PyTorch's index has it.
+        """The requirement of :attr:`exact`."""
+        return f"{self.name}=={self.exact}"
+
+    @property
+    def exact(self) -> str:
+        """The version, with the build if PyTorch's index has it.
 
         Other local versions are those of one site, whose wheels nobody else can get.
         """
-        public = f"{self.name}=={self.version}"
-        exact = f"{public}+{self.build}"
-        return exact if build_indexes([exact]) else public
+        return self.version if self.index is None else f"{self.version}+{self.build}"
+
+    @property
+    def index(self) -> str | None:
+        """The index of PyTorch that has the build; None for a package that PyPI has."""
+        return next(iter(build_indexes([f"{self.name}=={self.version}+{self.build}"])), None)
+
+    def difference(self, measured: Mapping[str, str]) -> str | None:
+        """Return the measured version and this one in words; None if they are the same release.
+
+        Two builds of a release, such as ``+cpu``, compute the same on a CPU.
+
+        Args:
+            measured: the versions of a measurement, by canonical name.
+        """
+        version = measured.get(self.name) or measured.get(f"{self.name}{_GPU}")
+        if version is None or _release(version) in {None, self.version}:
+            return None
+        return f"{self.name} {version} instead of {self.version}"
 
     def range(self, *, same_minor: bool) -> str:
         """Return the requirement: from this minor version on, below the next major one."""
@@ -97,15 +122,44 @@ class Software:
         direct: those that the program and the runtime import, sorted.
         every: the same with all that they need in turn, sorted.
         same_minor: names of those that are needed in this minor version.
+        python: version of the Python that has them.
     """
 
     direct: tuple[Package, ...]
     every: tuple[Package, ...]
     same_minor: frozenset[str] = frozenset()
+    python: str = field(default_factory=platform.python_version)
 
     def versions(self) -> dict[str, str]:
-        """Return the version of each package by its name."""
-        return {package.name: package.version for package in self.every}
+        """Return the version of each package by its name, as :meth:`lock` has it."""
+        return {package.name: package.exact for package in self.every}
+
+    def differences(self, measured: Mapping[str, str]) -> list[str]:
+        """Return the direct packages whose version is not that of a measurement, in words.
+
+        Args:
+            measured: the versions that the measurement has recorded, by name. A name that it lacks
+                is not compared: an earlier version of this project recorded fewer.
+        """
+        recorded = {canonicalize_name(name): version for name, version in measured.items()}
+        return [
+            difference
+            for package in self.direct
+            if (difference := package.difference(recorded)) is not None
+        ]
+
+    @property
+    def least_python(self) -> str:
+        """The oldest Python that the program and all packages take, as in ``3.11``.
+
+        Each package is taken as it is here; at most, it is the Python that has them.
+        """
+        takes = SpecifierSet(",".join(str(package.python or "") for package in self.every))
+        major, newest = Version(self.python).release[:2]
+        minors = range(PYTHON[1], newest)
+        # A bound such as >=3.10.2 needs a later release of that version only.
+        fitting = (minor for minor in minors if takes.contains(f"{major}.{minor}.{_LARGEST_PATCH}"))
+        return f"{major}.{next(fitting, newest)}"
 
     @property
     def lock_command(self) -> str:
@@ -133,12 +187,21 @@ class Software:
         return "".join(lines)
 
 
+def _release(version: str) -> str | None:
+    """Return a version without its local part; None for a text that is no version."""
+    try:
+        return Version(version).public
+    except InvalidVersion:
+        return None  # as an interrupted installation leaves it
+
+
 def installed(
     names: Sequence[str],
     *,
     same_minor: bool,
     pinned: Collection[str] = (),
     site: Path | None = None,
+    python: str | None = None,
 ) -> Software:
     """Return the packages ``names`` and ``PROGRAM``, with all that they need.
 
@@ -147,6 +210,7 @@ def installed(
         same_minor: the model runs with this minor version of them only.
         pinned: canonical names of those for which this holds in any case.
         site: the folder of another environment's packages; None for this environment.
+        python: the version of Python in it; None for this Python.
 
     Raises:
         UsageError: one is not installed.
@@ -167,6 +231,7 @@ def installed(
         tuple(found[name] for name in direct),
         tuple(found[name] for name in sorted(found)),
         frozenset(direct) - set(PROGRAM) if same_minor else frozenset(pinned),
+        python or platform.python_version(),
     )
 
 
@@ -174,7 +239,7 @@ def _package(
     name: str, extras: Collection[str], site: Path | None
 ) -> tuple[Package, dict[str, set[str]]]:
     """Return a package with these extras, and the extras of each package that it needs."""
-    distribution = _distribution(name, site)
+    distribution = package_metadata.distribution(name, site)
     if distribution is None:
         raise UsageError(
             "format",
@@ -188,7 +253,7 @@ def _package(
         marker = requirement.marker
         if marker and not any(marker.evaluate({"extra": extra}) for extra in ("", *extras)):
             continue
-        if _distribution(requirement.name, site) is None:
+        if package_metadata.distribution(requirement.name, site) is None:
             absent.append(str(requirement).partition(";")[0].strip())
         else:
             asked.setdefault(canonicalize_name(requirement.name), set()).update(requirement.extras)
@@ -196,43 +261,10 @@ def _package(
     package = Package(
         name,
         version.public,
-        _licence(distribution.metadata),
+        package_metadata.licence(distribution.metadata),
         tuple(sorted(asked)),
         tuple(sorted(absent)),
         version.local,
+        package_metadata.pythons(distribution.metadata),
     )
     return package, asked
-
-
-def _distribution(name: str, site: Path | None) -> metadata.Distribution | None:
-    """Return the installed package of that name, or another one here that brings the same modules.
-
-    onnxruntime-gpu does so for onnxruntime: the versions are the same.
-    """
-    if site is not None:
-        return next(iter(metadata.distributions(name=name, path=[str(site)])), None)
-    try:
-        return metadata.distribution(name)
-    except metadata.PackageNotFoundError:
-        others = metadata.packages_distributions().get(name.replace("-", "_"), [])
-        return metadata.distribution(others[0]) if others else None
-
-
-def _licence(facts: metadata.PackageMetadata) -> str | None:
-    """Return a licence as the metadata of a package name it."""
-    expression = _first(facts.get_all("License-Expression"))
-    if expression:
-        return expression
-    classified = [
-        line.rpartition(" :: ")[2]
-        for line in facts.get_all("Classifier") or ()
-        if line.startswith(_CLASSIFIER) and line.count(" :: ") > 1
-    ]
-    named = _first(facts.get_all("License"))
-    if named and len(named) <= _LONGEST_LICENCE and "\n" not in named:
-        return named
-    return " AND ".join(sorted(set(classified))) or None
-
-
-def _first(values: Iterable[str] | None) -> str | None:
-    return next((value.strip() for value in values or () if value.strip()), None)

@@ -52,6 +52,7 @@ def bill(
     contents: Mapping[str, bytes],
     model: Sequence[str],
     licence: str | None,
+    images: Sequence[str] = (),
 ) -> bytes:
     """Return the bill of materials.
 
@@ -65,6 +66,7 @@ def bill(
         contents: all files of the bundle so far.
         model: names of those that hold the model, the one to open first.
         licence: name of the file with the licence of the model, if there is one.
+        images: names of those that show images of the run's data.
     """
     from cyclonedx.model.bom import Bom
     from cyclonedx.output.json import JsonV1Dot6
@@ -72,10 +74,11 @@ def bill(
     hashes = {file: hashlib.sha256(content).hexdigest() for file, content in contents.items()}
     about = _model(manifest, name, {file: hashes[file] for file in model}, licence)
     program = _program({file: hashes[file] for file in contents if file.endswith(".py")})
+    data = [_data(manifest, {file: hashes[file] for file in images})] if images else []
     packages = {package.name: _library(package) for package in software.every}
     identity = hashlib.sha256("".join(sorted(hashes.values())).encode()).digest()
     bom = Bom(
-        components=[program, *packages.values()],
+        components=[program, *data, *packages.values()],
         serial_number=uuid.UUID(bytes=identity[:16], version=5),
     )
     bom.metadata.component = about
@@ -134,6 +137,21 @@ def _program(hashes: Mapping[str, str]) -> Component:
     )
 
 
+def _data(manifest: Manifest, hashes: Mapping[str, str]) -> Component:
+    from cyclonedx.model.component import Component, ComponentType
+    from cyclonedx.model.license import DisjunctiveLicense
+
+    origin = manifest.origin
+    dataset = origin.dataset if origin and origin.dataset else manifest.run
+    return Component(
+        type=ComponentType.DATA,
+        name=f"test images of {dataset}",
+        bom_ref="images",
+        licenses=[DisjunctiveLicense(name=origin.licence)] if origin and origin.licence else [],
+        components=_files(hashes),
+    )
+
+
 def _files(hashes: Mapping[str, str]) -> list[Component]:
     from cyclonedx.model.component import Component, ComponentType
 
@@ -155,11 +173,12 @@ def _library(package: Package) -> Component:
     from cyclonedx.model.component import Component, ComponentType
     from packageurl import PackageURL
 
-    url = PackageURL("pypi", None, package.name, package.version)
+    index = {} if package.index is None else {"repository_url": package.index}
+    url = PackageURL("pypi", None, package.name, package.exact, index)
     return Component(
         type=ComponentType.LIBRARY,
         name=package.name,
-        version=package.version,
+        version=package.exact,
         bom_ref=url.to_string(),
         purl=url,
         licenses=[_licence(package.licence)] if package.licence else [],

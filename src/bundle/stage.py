@@ -13,7 +13,6 @@ from PIL import Image
 
 import src
 from src import formats
-from src.backends import own_environment
 from src.backends.base import Unavailable
 from src.benchmark.up_to_date import has_present_packages
 from src.bundle import archive, exam, licences, own_program, packages, sbom, serving, signature
@@ -40,6 +39,7 @@ from src.run.folder import Run
 from src.run.manifest import Manifest
 from src.run.pipeline import REFERENCE, Decoder
 from src.run.row import Row
+from src.system import environments
 from src.system.project_commands import typed
 
 CONTENTS = Path(src.__file__).parent / "shipped"
@@ -73,8 +73,9 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     has_bill = sbom.is_wanted(options.sbom)
     licence_texts = licences.texts(options.licence)
     test_image = _test_image(run, options)
-    row, dataset = _measured(run, manifest, name, embedded=options.embedded)
-    decoder = decoders.chosen(name, row, options)
+    software = _software(name, bundling, REFERENCE)
+    row, dataset = _measured(run, manifest, name, software, embedded=options.embedded)
+    decoder = decoders.chosen(name, row, options, _recorded_packages(run, row))
     model = model_files(run, manifest, name, bundling, embedded=options.embedded)
     software = _software(name, bundling, decoder)
     shipment = Shipment(
@@ -84,6 +85,9 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         key_sha256=signer.public_sha256 if signer else None,
         decoder=decoder,
         lock_command=software.lock_command,
+        least_python=software.least_python,
+        python=software.python,
+        images=_places_of_images(options),
     )
     about = card(
         manifest,
@@ -105,7 +109,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         "README.md": about.encode(),
         **licence_texts,
         **({} if decoder == REFERENCE else {DECODER: _json({"decoder": decoder})}),
-        **serving.contents(run, name, embedded=options.embedded),
+        **serving.contents(run, name, software, embedded=options.embedded),
         **_program(bundling),
     }
     if options.embedded:  # it resizes in its own way, and quantized values may differ by a step
@@ -123,12 +127,16 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
             embedded=options.embedded,
             decoder=decoder,
             runtime=bundling.packages[0],
-            versions=software.versions() if formats.get(name).environment else None,
+            versions=software.versions(),
+            python=software.python,
         )
         contents |= exam.pack(run, manifest, shipped, options.exam_images, options.exam_content)
     if has_bill:
         licence = licences.MODEL_LICENCE if shipment.has_licence else None
-        contents[sbom.FILE] = sbom.bill(manifest, name, software, contents, bundling.files, licence)
+        images = [file for file in contents if exam.shows_image(file, shipment.images)]
+        contents[sbom.FILE] = sbom.bill(
+            manifest, name, software, contents, bundling.files, licence, images
+        )
     contents |= signature.seals(Path(options.output).stem, contents, signer)  # the last ones
     archive.write(Path(options.output), contents)
     return {name: len(contents[name]) for name in sorted(contents)}
@@ -140,10 +148,10 @@ def _software(name: str, bundling: Bundling, decoder: Decoder) -> packages.Softw
     Raises:
         UsageError: the format has an environment of its own, which cannot be made.
     """
-    environment, site = formats.get(name).environment, None
+    environment, python = formats.get(name).environment, None
     if environment is not None:
         try:
-            site = own_environment.site_packages(environment.python())
+            python = environment.python()
         except Unavailable as reason:
             raise UsageError(
                 "format",
@@ -155,7 +163,8 @@ def _software(name: str, bundling: Bundling, decoder: Decoder) -> packages.Softw
         (*bundling.packages, *decoders.packages(decoder)),
         same_minor=bundling.same_minor,
         pinned=decoders.SAME_MINOR,
-        site=site,
+        site=None if python is None else environments.site_packages(python),
+        python=None if python is None else environments.version_of(python),
     )
 
 
@@ -183,6 +192,12 @@ def _test_image(run: Run, options: BundleOptions) -> Image.Image:
             found=str(error),
             remedy="name one with test_image=FILE",
         ) from error
+
+
+def _places_of_images(options: BundleOptions) -> tuple[str, ...]:
+    """Return the files and folders of a bundle that show images of the run's data."""
+    is_of_user = bool(options.test_image)
+    return (*(() if is_of_user else (TEST_IMAGE,)), *((exam.PLACE,) if options.exam_images else ()))
 
 
 def _png(image: Image.Image) -> bytes:
@@ -217,13 +232,20 @@ def _tolerance(name: str) -> float:
 
 
 def _measured(
-    run: Run, manifest: Manifest, name: str, *, embedded: bool
+    run: Run, manifest: Manifest, name: str, software: packages.Software, *, embedded: bool
 ) -> tuple[Row | None, ScoredDataset | None]:
     """Return the row of this very file on a CPU, and the data that it was scored on.
 
     With ``embedded`` it is the row of the file without its preprocessing, from which the embedded
     one was made. None if the files were exported or changed after the measurement, or if it was of
     other packages than those that are packed.
+
+    Args:
+        run: the run.
+        manifest: record of its exports.
+        name: the format.
+        software: its packages, without that of a faster decoder.
+        embedded: the file to ship has its preprocessing inside.
     """
     if not run.benchmark.is_file():
         return None, None
@@ -233,13 +255,23 @@ def _measured(
     row = results.row(name, "cpu")
     if row is None or not row.is_ok or row.sha256 != hashes:
         return None, None
-    if not has_present_packages(row):
+    if formats.get(name).environment is not None:  # the versions of a measurement are of this one
+        others = [] if has_present_packages(row) else ["those of another environment"]
+    else:
+        others = software.differences(results.environment.packages)
+    if others:
         sys.stderr.write(
-            f"warning: {name} was measured with other packages than are packed, so the bundle has "
-            f"no figures; measure it again: {typed('src.benchmark')} {run.quoted}\n"
+            f"warning: {name} was measured with other packages than are packed "
+            f"({', '.join(others)}), so the bundle has no figures; measure it again: "
+            f"{typed('src.benchmark')} {run.quoted}\n"
         )
         return None, None
     return row, results.dataset
+
+
+def _recorded_packages(run: Run, row: Row | None) -> dict[str, str]:
+    """Return the versions that the measurement of a row has recorded; none without a row."""
+    return {} if row is None else run.read_benchmark().environment.packages
 
 
 def _json(value: Any) -> bytes:

@@ -50,7 +50,6 @@ else:  # in the folder of a model
 
 HERE = Path(__file__).resolve().parent
 SECONDS = 30.0  # of an exam that is timed
-INTERRUPTED = 130  # exit code after Ctrl-C
 MOST_SECONDS = 86_400.0
 
 
@@ -70,12 +69,26 @@ def main(argv: Sequence[str] | None = None) -> None:
                 raise taken.stop
     except (ExamError, UnusableOutputError) as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         result = "no measurement was written" if written is None else f"{written} is written"
-        print(f"stopped: {result}", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        with contextlib.suppress(OSError):  # SIGHUP tells that the terminal has gone
+            print(f"stopped: {result}", file=sys.stderr)
+        # As a shell gives it for a process that a signal has ended.
+        sys.exit(128 + (stop.number if isinstance(stop, Terminated) else signal.SIGINT))
     if taken.problems:
         sys.exit(f"error: {'; '.join(taken.problems)}")
+
+
+class Terminated(KeyboardInterrupt):
+    """A signal to end has arrived, which stops an exam as Ctrl-C does.
+
+    Args:
+        number: of the signal.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 class _Taken(NamedTuple):
@@ -89,7 +102,7 @@ class _Taken(NamedTuple):
 def _take(options: argparse.Namespace, output: Output) -> _Taken:
     """Take the exam and write the measurement.
 
-    A failure or Ctrl-C after the answers costs the speed and no answer.
+    A failure, Ctrl-C or a signal to end after the answers costs the speed and no answer.
 
     Raises:
         ExamError: the exam or the model is damaged, or there is no answer.
@@ -123,7 +136,7 @@ def _take(options: argparse.Namespace, output: Output) -> _Taken:
 
 
 def _timed(sessions: Sessions) -> tuple[Measurement, untimed.Stop]:
-    """Return the measurement; one without times if a process fails or is interrupted."""
+    """Return the measurement; one without times if a process fails or a signal stops the exam."""
     try:
         return sessions.run(), None
     except (ExamError, KeyboardInterrupt) as error:
@@ -211,7 +224,7 @@ def _opened(parser: argparse.ArgumentParser, words: str) -> Output:
 
 @contextlib.contextmanager
 def _ending_on_signals() -> Iterator[None]:
-    """End by an exception on a signal to end, so that nothing is left behind."""
+    """Raise :class:`Terminated` on a signal to end, so that nothing is lost or left behind."""
     numbers = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     # One that is ignored, as by nohup, stays so.
     ended = [number for number in numbers if signal.getsignal(number) == signal.SIG_DFL]
@@ -225,7 +238,7 @@ def _ending_on_signals() -> Iterator[None]:
 
 
 def _end(number: int, _frame: FrameType | None) -> None:
-    sys.exit(128 + number)
+    raise Terminated(number)
 
 
 def _print(lines: Sequence[str]) -> None:

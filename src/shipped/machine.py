@@ -46,9 +46,17 @@ DARWIN_ISA = {
     "hw.optional.arm.FEAT_BF16": "NEON BF16",
 }
 PACKAGES = (
-    *("MNN", "ai-edge-litert", "ncnn", "numpy", "onnxruntime", "onnxruntime-openvino"),
-    *("openvino", "pillow", "torch"),
+    *("MNN", "ai-edge-litert", "executorch", "ncnn", "numpy", "onnxruntime"),
+    *("onnxruntime-openvino", "opencv-python-headless", "openvino", "pillow", "simplejpeg"),
+    *("torch", "torchvision"),
 )
+# Packages that bring the same modules. An exam names them as the first one.
+OTHERS = {
+    "onnxruntime": ("onnxruntime-gpu",),
+    "opencv-python-headless": (
+        *("opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"),
+    ),
+}
 _SYSCTL_SECONDS = 5.0
 _PERIOD = 100_000  # microseconds, of a quota
 
@@ -67,15 +75,29 @@ def describe(threads: int) -> dict[str, Any]:
     }
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of the installed packages that may answer or decode."""
+def versions(version_of: Callable[[str], str | None] | None = None) -> dict[str, str]:
+    """Return the versions of the packages that may answer or decode, by their names in an exam.
+
+    Args:
+        version_of: returns the version of a package, None for one that is not there; by default of
+            those that are installed here.
+    """
+    version_of = version_of or _installed
     found = {}
     for name in PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+        for other in (name, *OTHERS.get(name, ())):
+            version = version_of(other)
+            if version is not None:
+                found[name] = version
+                break
     return found
+
+
+def _installed(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def cpu_model() -> str:
@@ -111,14 +133,6 @@ def core_numbers() -> set[int]:
     """Return the numbers of the cores that this process may use."""
     affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
     return affinity(0) if affinity else set(range(os.cpu_count() or 1))
-
-
-def threads_of_process() -> int | None:
-    """Return the number of threads of this process; None if the system does not tell."""
-    try:
-        return len(os.listdir(ROOT / "proc/self/task"))  # noqa: PTH208  # no paths are made
-    except OSError:
-        return None
 
 
 def peak_rss_bytes() -> int | None:

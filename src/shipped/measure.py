@@ -30,13 +30,13 @@ if TYPE_CHECKING or __package__:  # a part of a package
     from . import latencies
     from .exam_files import ExamError
     from .latencies import Interval, Turn
-    from .machine import Observation, usable_cores
+    from .machine import Observation
     from .model_process import Process, all_logits
 else:  # in the folder of a model
     import latencies
     from exam_files import ExamError
     from latencies import Interval, Turn
-    from machine import Observation, usable_cores
+    from machine import Observation
     from model_process import Process, all_logits
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -60,8 +60,14 @@ class Started(NamedTuple):
 
 @dataclass
 class Measurement:
-    """The raw samples of all sessions."""
+    """The raw samples of all sessions.
 
+    Args:
+        threads: of a call, as the runtime was told. The threads of a process would tell another
+            number: not every system counts them, and a runtime may start a second pool.
+    """
+
+    threads: int
     rounds: dict[str, dict[int, Turn]] = field(default_factory=lambda: {"A": {}, "B": {}})
     pipelines: dict[int, Turn] = field(default_factory=dict)
     loaded: list[Json] = field(default_factory=list)  # by process
@@ -69,14 +75,6 @@ class Measurement:
     settled: bool = True  # used no CPU between the turns
     peak_rss_bytes: int | None = None
     pipeline_reason: str | None = None  # why it could not be timed
-
-    @property
-    def threads(self) -> int:
-        """The threads of a call, as the processes reported them; at most the usable cores."""
-        cores = usable_cores()
-        return min(
-            max([one["threads"] for one in self.loaded if one["threads"]], default=cores), cores
-        )
 
     @property
     def merged(self) -> dict[int, Turn]:
@@ -100,7 +98,7 @@ class Sessions:
         folder: of the model.
         files: number of image files; 0 to time no pipelines.
         seconds: limit from now on. One session always runs; a next one if its time is left.
-        settings: of the model, by argument.
+        settings: of the model, by argument, the number of threads among them.
         report: gets a line on the progress.
         clock: seconds; replaced in tests.
     """
@@ -122,9 +120,8 @@ class Sessions:
         self._started = clock()
         self._end = self._started + seconds
         self._round = self._pipeline_round = 0
-        self._threads: int | None = None  # of a call
         self._answered: list[Json] = []  # the start of the process that answered
-        self.measurement = Measurement()
+        self.measurement = Measurement(settings["threads"])
         if not files:
             self.measurement.pipeline_reason = "the exam has arrays and no image files"
 
@@ -149,7 +146,7 @@ class Sessions:
 
     def untimed(self) -> Measurement:
         """Return a measurement without times, of the process that answered."""
-        return Measurement(loaded=self._answered)
+        return Measurement(self.measurement.threads, loaded=self._answered)
 
     def run(self) -> Measurement:
         """Time sessions until the time is up, and measure the memory.
@@ -182,7 +179,6 @@ class Sessions:
             answer = one.process.ask("warm_up", tolerance=WARM, max_seconds=most)
             measured.warm &= answer["warm"]
             measured.settled &= answer["settled"]
-        self._threads = self._settings.get("threads") or measured.threads
         for done in range(ROUNDS):
             if done >= LEAST_ROUNDS and self._clock() > deadline:
                 break
@@ -217,12 +213,13 @@ class Sessions:
         after, own = Observation.now(), time.process_time() - cpu_before
         self.measurement.settled &= timed["settled"]
         own += timed["request_cpu_seconds"]
+        threads = self.measurement.threads
         return Turn(
             seconds=timed["seconds"],
             elapsed_seconds=timed["elapsed_seconds"],
             cpu_seconds=timed["cpu_seconds"],
             process=number,
-            disturbance=before.until(after, own, self._threads) if before and after else None,
+            disturbance=before.until(after, own, threads) if before and after else None,
             stages=timed.get("stages"),
         )
 

@@ -70,7 +70,8 @@ class Process:
         """Send a request without waiting for its answer."""
         if self._process.stdin is None:
             raise ExamError("the process has no input")
-        with contextlib.suppress(BrokenPipeError):  # it has died, which end() tells
+        # It has died, which end() tells. The error is BrokenPipeError, or on Windows another.
+        with contextlib.suppress(OSError):
             self._process.stdin.write(json.dumps({"do": name, **request}) + "\n")
             self._process.stdin.flush()
 

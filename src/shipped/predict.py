@@ -7,10 +7,14 @@ python predict.py --exam       the same on many images, with the speed here; als
 
 from __future__ import annotations
 
+import sys
+
+if sys.version_info < (3, 10):  # noqa: UP036  # the oldest Python that knows what follows
+    sys.exit(f"error: expected Python 3.10 or newer, found {sys.version.split()[0]}")
+
 import argparse
 import importlib
 import json
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -107,16 +111,11 @@ class Model:
             folder / "class_names.json", list
         )
         self._preprocessing = preprocessing_of(metadata, about)
-        self._embedded = "preprocessing_embedded" in metadata
+        self.embedded = "preprocessing_embedded" in metadata  # a file with its preprocessing inside
         # Pixels as uint8 (H, W, 3), or normalised float32 (3, H, W).
         takes = metadata.get("input") or about["input"]
         self._takes_pixels = not takes["normalised"]
         self._one_at_a_time: bool = about["mixes_batch"]
-
-    @property
-    def embedded(self) -> bool:
-        """True for a file with its preprocessing inside."""
-        return self._embedded
 
     def probabilities(self, file: str | Path | IO[bytes]) -> Array:
         """Return the probability of each class, (K,), for an image file of any kind and size."""
@@ -130,10 +129,10 @@ class Model:
             UnreadableImageError: the file cannot be decoded.
         """
         rule = self._preprocessing
-        at_least = None if self._embedded else least_side(self._decoder, rule)
-        decoder = PLAIN if self._embedded else self._decoder
+        at_least = None if self.embedded else least_side(self._decoder, rule)
+        decoder = PLAIN if self.embedded else self._decoder
         image = read_image(file, self._most_pixels, at_least, decoder)
-        if self._embedded:
+        if self.embedded:
             return np.asarray(image)
         resized = resize(image, rule)
         return as_input(resized, rule, takes_pixels=self._takes_pixels)
@@ -147,13 +146,13 @@ class Model:
         Raises:
             ValueError: the model gives anything else, such as NaN.
         """
-        if self._embedded:
+        if self.embedded:
             return np.concatenate([self._probabilities_inside(image) for image in images])
         return softmax(self.logits(images))
 
     def logits(self, images: Sequence[Array]) -> Array:
         """Return logits (n, K): see :meth:`answer`; logarithms where the model has a softmax."""
-        if self._embedded:
+        if self.embedded:
             return np.log(np.maximum(self.answer(images), np.finfo(np.float32).tiny))
         if self._one_at_a_time and len(images) > 1:
             return np.concatenate([self.logits([image]) for image in images])
@@ -162,7 +161,7 @@ class Model:
 
     def call(self, images: Sequence[Array]) -> Callable[[], object]:
         """Return the call of the runtime alone, as a measurement times it."""
-        given = images[0] if self._embedded else np.stack(images)
+        given = images[0] if self.embedded else np.stack(images)
         return lambda: self._runtime(given)
 
     def _probabilities_inside(self, image: Array) -> Array:

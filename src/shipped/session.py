@@ -60,7 +60,6 @@ class Session:
         # Arrays are read here, so that they are no part of the memory of the model.
         self._tensors = [] if self._contents else self._exam.inputs(_NoModel())
         self._empty_rss = machine.peak_rss_bytes()
-        self._threads_before = machine.threads_of_process()
         self._model: Any = None
         self._first: Array = np.empty(0)
         self._call: Callable[[], object] = _not_loaded
@@ -73,8 +72,6 @@ class Session:
         self._first = self._first_input()
         self._call = self._model.call([self._first])
         first = self._once()
-        threads = machine.threads_of_process()
-        new = threads - self._threads_before if threads and self._threads_before else None
         return {
             "load_seconds": loaded - before,
             "first_seconds": first,
@@ -82,8 +79,6 @@ class Session:
             "embedded": self._model.embedded,
             # A file with its preprocessing inside takes images of all sizes, not its own input.
             "takes_pixels": self._first.dtype == np.uint8 and not self._model.embedded,
-            # A runtime starts one thread less than it computes with.
-            "threads": None if new is None else new + 1,
             "nice": os.getpriority(os.PRIO_PROCESS, 0) if hasattr(os, "getpriority") else None,
         }
 

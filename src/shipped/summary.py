@@ -106,8 +106,11 @@ def _verdict(exam: Exam, row: Json, problems: Sequence[str]) -> str:
     if row["verdict"] == "same":
         return "same network, by its logits on every image"
     if row["verdict"] == "fail" and not problems:
-        there = f"{exam.measured_verdict} there on all test images"
-        return f"fail on these images ({budget}); the answers are those of home, {there}"
+        there = exam.measured_verdict or "without a verdict"
+        return (
+            f"fail on these images ({budget}); the answers are those of home, {there} there on all "
+            "test images"
+        )
     needed = row["accuracy"]["images_needed"]
     more = f"; about {needed} images would settle it" if needed else ""
     return f"{row['verdict']} ({budget}{more})"

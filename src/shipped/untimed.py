@@ -20,7 +20,7 @@ else:  # in the folder of a model
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
-Stop = ExamError | KeyboardInterrupt | None  # that ended an exam early
+Stop = ExamError | KeyboardInterrupt | None  # that ended an exam early, the latter by a signal
 
 
 class Answered(NamedTuple):
@@ -41,14 +41,14 @@ def answers(
 ) -> Answered:
     """Answer the first images of the exam in a new process, one at a time.
 
-    A failure or Ctrl-C after the first image costs no answer before it: an image may have taken
-    minutes.
+    A failure, Ctrl-C or a signal to end after the first image costs no answer before it: an image
+    may have taken minutes.
 
     Args:
         folder: of the model.
         most: number of images.
         seconds: limit of the whole; no image but the first one is begun after it.
-        settings: of the model, by argument.
+        settings: of the model, by argument, the number of threads among them.
         report: gets a line on the progress.
         clock: seconds; replaced in tests.
 
@@ -61,7 +61,7 @@ def answers(
     rows: list[Array] = []
     try:
         report("loading the model")
-        measured = Measurement(loaded=[process.ask("load", settings=settings)])
+        measured = Measurement(settings["threads"], loaded=[process.ask("load", settings=settings)])
         while len(rows) < most and (not rows or clock() < end):
             report(f"answering image {len(rows) + 1} of {most}")
             rows.append(logits_of(process.ask("answer", image=len(rows))))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from src.errors import UsageError
-from src.system import atomic_files, file_locks, installer_errors
+from src.system import atomic_files, installer_errors, waiting_lock, wheel_platform
 
 ROOT = Path(__file__).parents[2] / "environments"  # only locks in it are committed
 _RECORD = "environment.json"  # written last: an environment without it is not whole
@@ -87,8 +87,12 @@ def made(requirement: Requirement, others: Mapping[str, str]) -> Environment:
         UsageError: it cannot be made, for example without a network.
     """
     wanted = {**others, requirement.package: requirement.version}
-    key = hashlib.sha256(json.dumps([sys.version_info[:2], wanted], sort_keys=True).encode())
-    folder = ROOT / f"{requirement.package}-{requirement.version}-{key.hexdigest()[:8]}"
+    folder = _folder_of(requirement, [sys.version_info[:2], wheel_platform.name(), wanted])
+    if not _is_whole(folder):
+        # One of an earlier version of this project, which needs no network.
+        earlier = _folder_of(requirement, [sys.version_info[:2], wanted])
+        if _is_whole(earlier) and wheel_platform.fits(site_packages(_python_of(earlier))):
+            folder = earlier
     if not _is_whole(folder):
         try:
             with making(folder) as guard:
@@ -99,11 +103,30 @@ def made(requirement: Requirement, others: Mapping[str, str]) -> Environment:
             raise UsageError(
                 str(requirement),
                 expected=f"a folder {ROOT} that can be written",
-                found=str(error.strerror),
+                found=f"{error.filename or ROOT}: {error.strerror}",
                 remedy=installer_errors.remedy_for_folder(error),
             ) from error
     packages: dict[str, str] = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
     return Environment(_python_of(folder), packages)
+
+
+def _folder_of(requirement: Requirement, content: list[object]) -> Path:
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:8]
+    return ROOT / f"{requirement.package}-{requirement.version}-{digest}"
+
+
+def site_packages(python: Path) -> Path:
+    """Return the folder of the packages that the interpreter of an environment imports."""
+    # The Python there may be another one than this.
+    folder = python.parent.parent
+    return next(folder.glob("lib/python3.*/site-packages"), folder)
+
+
+def version_of(python: Path) -> str:
+    """Return the version of the interpreter of an environment."""
+    text = (python.parent.parent / "pyvenv.cfg").read_text(encoding="utf-8")
+    facts = dict(line.replace(" ", "").split("=", 1) for line in text.splitlines() if "=" in line)
+    return facts.get("version_info") or facts["version"]  # uv writes the first, venv the second
 
 
 def _is_whole(folder: Path) -> bool:
@@ -115,16 +138,21 @@ def _is_whole(folder: Path) -> bool:
 def making(folder: Path) -> Iterator[int]:
     """Wait until no other command makes an environment; yield the descriptor of the lock.
 
-    An installer that inherits the descriptor holds the lock until it ends, even if this process is
-    killed before.
+    A line on standard error tells the wait. An installer that inherits the descriptor holds the
+    lock until it ends, even if this process is killed before. On a file system without locks there
+    is no waiting.
 
     Raises:
-        OSError: the folder of the environments cannot be written.
+        OSError: the folder of the environments, or the file of the lock, cannot be written.
     """
     ROOT.mkdir(exist_ok=True)
-    with (ROOT / f"{folder.name}.making").open("w", encoding="ascii") as lock:
-        file_locks.lock_exclusive(lock.fileno())
-        yield lock.fileno()
+    lock = ROOT / f"{folder.name}.making"
+    message = (
+        f"waiting for another command, which makes environments/{folder.name} and holds the lock "
+        f"environments/{lock.name}\n"
+    )
+    with waiting_lock.held(lock, lambda: sys.stderr.write(message)) as descriptor:
+        yield descriptor
 
 
 def can_be_written() -> bool:

@@ -20,12 +20,19 @@ def held(path: Path, on_wait: Callable[[], object]) -> Iterator[int]:
     Args:
         path: of the file. It is made if it is missing.
         on_wait: is called if another process has to be waited for.
+
+    Raises:
+        OSError: the file cannot be made or locked; its name is in the error.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        if not file_locks.take_exclusive(descriptor):
-            on_wait()
-            file_locks.lock_exclusive(descriptor)
+        try:
+            if not file_locks.take_exclusive(descriptor):
+                on_wait()
+                file_locks.lock_exclusive(descriptor)
+        except OSError as error:
+            error.filename = error.filename or str(path)  # flock(2) knows a descriptor only
+            raise
         yield descriptor
     finally:
         os.close(descriptor)

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import json
 import os
+import platform
 import subprocess
 import sys
+import sysconfig
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -137,21 +140,60 @@ def test_the_name_of_an_environment_is_known_by_its_interpreter(lock: Lock) -> N
     assert own_environment.identity_of(Path(sys.executable)) is None
 
 
+def as_of_an_earlier_version(environment: OwnEnvironment, name: str | None = None) -> Path:
+    """Make the environment as one of before its stamp had a platform; return its folder."""
+    folder = environment.folder
+    stamp = json.loads((folder / "lightship.json").read_bytes())
+    assert stamp.pop("platform") == sysconfig.get_platform()
+    (folder / "lightship.json").write_text(json.dumps(stamp))
+    digest = hashlib.sha256(json.dumps(stamp, sort_keys=True).encode()).hexdigest()[:12]
+    return folder.rename(environments.ROOT / (name or f"planted-{digest}"))
+
+
+@pytest.mark.parametrize("name", ["planted", None])
 def test_an_environment_of_an_earlier_version_is_taken_while_its_lock_is_the_same(
-    lock: Lock, monkeypatch: pytest.MonkeyPatch
+    lock: Lock, monkeypatch: pytest.MonkeyPatch, name: str | None
 ) -> None:
     environment = lock("0.0.1")
     identity = environment.identity
     environment.python()
-    earlier = environment.folder.rename(environments.ROOT / "planted")
+    earlier = as_of_an_earlier_version(environment, name)
     with monkeypatch.context() as patch:
         patch.setattr(environments, "uv", lambda: None)  # as without a network
         assert environment.python() == earlier / "bin" / "python"
         assert environment.may_be_had()
-    assert own_environment.identity_of(environment.python()) == environment.identity == identity
+    present = environment.identity
+    assert own_environment.identity_of(environment.python()) == present != identity
+    assert environment.has_run(present)
+    assert environment.has_run(identity)  # the platform alone makes no row out of date
+    assert not environment.has_run("planted-000000000000")
+    assert not environment.has_run(None)
     other = lock("0.0.2")
+    assert not other.has_run(present)
     assert version_in(other.python()) == "0.0.2"
     assert version_in(earlier / "bin" / "python") == "0.0.1"
+
+
+def test_an_environment_of_another_platform_on_the_same_disk_is_left_as_it_is(
+    lock: Lock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = lock("0.0.1")
+    first = environment.python()
+    monkeypatch.setattr(sysconfig, "get_platform", lambda: "linux-riscv64")
+    second = environment.python()
+    assert first != second
+    assert [version_in(python) for python in (first, second)] == ["0.0.1", "0.0.1"]
+
+
+def test_an_earlier_environment_of_another_platform_is_not_taken(lock: Lock) -> None:
+    environment = lock("0.0.1")
+    environment.python()
+    earlier = as_of_an_earlier_version(environment)
+    (wheel_file,) = earlier.glob("lib/python3*/site-packages/numpy-*.dist-info/WHEEL")
+    wheel_file.write_text("Wheel-Version: 1.0\nTag: cp312-cp312-manylinux_2_28_riscv64\n")
+    assert environment.python() == environment.folder / "bin" / "python"
+    assert environment.folder != earlier
+    assert (earlier / "lightship.json").is_file()
 
 
 def test_it_may_be_had_if_it_is_whole_or_can_be_made(
@@ -196,8 +238,9 @@ def test_packages_for_a_newer_python_get_one(
     assert started == [newer if is_old else sys.executable]
     assert environment.python().exists()
     assert len(started) == 1  # it is kept
-    site = own_environment.site_packages(environment.python())
+    site = environments.site_packages(environment.python())
     assert (site / "numpy" / "__init__.py").is_file()
+    assert environments.version_of(environment.python()) == platform.python_version()
 
 
 @pytest.mark.parametrize("damage", ["no stamp", "half a stamp", "no interpreter"])
@@ -307,7 +350,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_a_remedy(
     assert environment.is_cause_of(str(raised.value))
     assert not environment.is_cause_of("no kernel for Gelu")
     requirement = environments.Requirement("onnxruntime", "1.30.0")
-    with pytest.raises(UsageError, match=f"found {os.strerror(number)}; {remedy}"):
+    with pytest.raises(UsageError, match=f"found .*: {os.strerror(number)}; {remedy}"):
         environments.made(requirement, {})
 
 

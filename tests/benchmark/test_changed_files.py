@@ -174,6 +174,16 @@ def test_a_row_is_up_to_date_with_the_packages_that_it_was_measured_with(
     never_ran = {**FAILED, "status": "skipped", "reason": "it was not exported"}
     could_not_run = {**never_ran, "environment": name}
     assert is_current("mnn", environment=name)
+    with monkeypatch.context() as patch:  # as an earlier version of this project wrote it
+        stamp = OwnEnvironment._stamp
+        patch.setattr(
+            OwnEnvironment,
+            "_stamp",
+            lambda self: own_environment._without_platform(stamp(self)),
+        )
+        without_platform = environment.identity
+    assert without_platform != name
+    assert is_current("mnn", environment=without_platform)
     assert is_current("mnn", **could_not_run)
     assert is_current("mnn", **never_ran)
     assert not is_current("mnn")  # it was measured before rows had an environment
@@ -198,6 +208,9 @@ def test_a_row_has_one_environment_in_all_its_processes_and_another_one_is_measu
 
     class Environment:
         identity = "planted-1"
+
+        def has_run(self, identity: str | None) -> bool:
+            return identity == self.identity
 
         def python(self) -> Path:
             asked.append(self.identity)

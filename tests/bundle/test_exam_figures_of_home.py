@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from src.bundle.exam import ShippedFile
+from src.bundle.exam import ShippedFile, versions_at_home
 from src.run.reading import convert
 from src.run.row import Row
 from tests.report import planted
@@ -26,7 +26,8 @@ def shipped(row: dict[str, Any] | None, **changes: Any) -> ShippedFile:
         "embedded": False,
         "decoder": "pillow",
         "runtime": "onnxruntime",
-        "versions": None,
+        "versions": {},
+        "python": "3.12.0",
     }
     return ShippedFile(**(values | changes))
 
@@ -75,3 +76,16 @@ def test_the_verdict_after_one_decoder_is_not_that_after_another(decoder: str) -
     faster = shipped(row(), decoder=decoder)
     assert faster.measured_verdict is None
     assert faster.measured_p50_s is not None  # a call begins after the decoding
+
+
+def test_the_versions_of_home_have_the_names_that_an_exam_looks_up() -> None:
+    """The lock has canonical names, and another package may bring the same modules."""
+    versions = {"mnn": "3.4", "numpy": "2.4.6", "opencv-python": "5.0", "tool-kit": "3"}
+    assert versions_at_home(shipped(None, versions=versions)) == {
+        "MNN": "3.4",
+        "numpy": "2.4.6",
+        "opencv-python-headless": "5.0",
+    }
+    # As onnxruntime-gpu is locked: under the name of the modules.
+    bundle = shipped(None, versions={"onnxruntime": "1.32.0"})
+    assert versions_at_home(bundle) == {"onnxruntime": "1.32.0"}

@@ -14,10 +14,11 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from src import formats
-from src.backends.own_environment import site_packages
 from src.bundle import card, packages
 from src.bundle.card import Shipment
 from src.errors import UsageError
+from src.formats.base import Bundling
+from src.shipped import decoder_names, machine
 from src.system import environments
 from tests.conftest import ROOT
 
@@ -109,7 +110,23 @@ def test_the_lock_names_the_build_of_pytorch_and_the_index_that_has_it(
     text = card._versions(Shipment(bundling, lock_command=software.lock_command))
     assert f"`{command}`" in text
     assert "torch>=2.15,<3\n" in software.requirements()
-    assert software.versions()["torch"] == "2.15.0"
+    assert f"torch=={software.versions()['torch']}" == locked
+
+
+def test_a_measurement_with_another_release_is_told_and_one_with_another_build_is_not(
+    planted: Planted,
+) -> None:
+    software = packages.installed(["engine"], same_minor=False)
+    here = {"engine": "0.9.2+cu126", "numpy": "2.4.1", "Pillow": "11.3", "part": "1"}
+    assert software.differences(here) == []  # a part that is not imported is not compared
+    assert software.differences({}) == []  # an older measurement recorded fewer packages
+    assert software.differences({"engine": "unknown"}) == []
+    assert software.differences(here | {"engine": "0.9.1+cpu", "Pillow": "11.2"}) == [
+        "engine 0.9.1+cpu instead of 0.9.2",
+        "pillow 11.2 instead of 11.3",
+    ]
+    # The package for a GPU brings the same modules.
+    assert software.differences({"engine-gpu": "0.8"}) == ["engine 0.8 instead of 0.9.2"]
 
 
 def test_the_ranges_begin_at_the_minor_version_here(planted: Planted) -> None:
@@ -129,6 +146,34 @@ def test_a_version_with_a_date_in_it_begins_its_range(monkeypatch: pytest.Monkey
     monkeypatch.setattr(metadata, "distribution", dated.distribution)
     software = packages.installed(["reader", "patched"], same_minor=False)
     assert {"reader>=1.0.20261020,<2", "patched>=1.2,<2"} < set(software.requirements().split())
+
+
+@pytest.mark.parametrize(
+    ("pythons", "here", "least"),
+    [
+        ([], "3.12.4", "3.10"),  # as the program
+        ([">=3.9", ">=3.11"], "3.12.4", "3.11"),
+        ([">=3.10.2,<3.14"], "3.12.4", "3.10"),
+        ([">=3.12"], "3.12.4", "3.12"),
+        ([">=3.14"], "3.12.4", "3.12"),  # it runs where it was packed
+        ([">=3.6.*"], "3.12.4", "3.10"),  # of an old package, no valid text
+        (["!=3.10.*"], "3.12.4", "3.11"),
+    ],
+)
+def test_the_oldest_python_is_that_which_all_packages_take(
+    monkeypatch: pytest.MonkeyPatch, pythons: list[str], here: str, least: str
+) -> None:
+    planted = Planted(
+        {"numpy": PLANTED["numpy"], "pillow": PLANTED["pillow"]},
+        **{
+            f"part{index}": ("1", None, {"Requires-Python": [python]})
+            for index, python in enumerate(pythons)
+        },
+    )
+    monkeypatch.setattr(metadata, "distribution", planted.distribution)
+    names = [f"part{index}" for index in range(len(pythons))]
+    software = packages.installed(names, same_minor=False, python=here)
+    assert (software.least_python, software.python) == (least, here)
 
 
 def test_the_packages_of_another_environment_are_read_there(tmp_path: Path) -> None:
@@ -175,7 +220,9 @@ def test_the_versions_here_are_within_the_ranges_of_every_format(name: str) -> N
     bundling = formats.get(name).bundling
     assert bundling
     environment = formats.get(name).environment
-    site = site_packages(environment.folder / "bin" / "python") if environment else None
+    site = (
+        environments.site_packages(environment.folder / "bin" / "python") if environment else None
+    )
     try:
         software = packages.installed(bundling.packages, same_minor=bundling.same_minor, site=site)
     except UsageError as error:
@@ -185,6 +232,18 @@ def test_the_versions_here_are_within_the_ranges_of_every_format(name: str) -> N
         requirement = Requirement(line)
         assert locked[requirement.name] in SpecifierSet(str(requirement.specifier))
     assert {"numpy", "pillow", *map(canonicalize_name, bundling.packages)} <= set(locked)
+
+
+def test_an_exam_names_every_package_that_opens_a_file_or_decodes_an_image() -> None:
+    runtimes = {name for kind in BUNDLED for name in _bundling(kind).packages}
+    decoders = {package for _, package in decoder_names.PACKAGES.values()}
+    assert runtimes | decoders | set(packages.PROGRAM) <= set(machine.PACKAGES)
+
+
+def _bundling(name: str) -> Bundling:
+    bundling = formats.get(name).bundling
+    assert bundling
+    return bundling
 
 
 def test_the_page_names_every_format_that_is_bundled() -> None:

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
@@ -31,11 +32,18 @@ PART = Package("part", "3", None, (), ())
 SOFTWARE = Software((ENGINE, NUMPY, PILLOW), (ENGINE, NUMPY, PART, PILLOW))
 
 
-def written(licence: str | None = None, **changes: bytes) -> bytes:
+def written(
+    licence: str | None = None,
+    software: Software = SOFTWARE,
+    images: tuple[str, ...] = (),
+    **changes: bytes,
+) -> bytes:
     pytest.importorskip("cyclonedx")
     exported = convert(manifest(), Manifest)
     model = ("model.xml", "model.bin")
-    return sbom.bill(exported, "openvino_fp32", SOFTWARE, CONTENTS | changes, model, licence)
+    return sbom.bill(
+        exported, "openvino_fp32", software, CONTENTS | changes, model, licence, images
+    )
 
 
 def test_it_lists_the_model_the_program_and_the_packages() -> None:
@@ -61,6 +69,42 @@ def test_it_lists_the_model_the_program_and_the_packages() -> None:
     needs = {part["ref"]: part.get("dependsOn", []) for part in bill["dependencies"]}
     assert needs["model"] == ["program"]
     assert needs["pkg:pypi/engine@1.2"] == ["pkg:pypi/numpy@2.4.6", "pkg:pypi/part@3"]
+
+
+@pytest.mark.parametrize(
+    ("build", "purl"),
+    [
+        (None, "pkg:pypi/torch@2.15.0"),
+        (
+            "cpu",
+            "pkg:pypi/torch@2.15.0%2Bcpu?repository_url=https://download.pytorch.org/whl/cpu",
+        ),
+        ("our.cluster", "pkg:pypi/torch@2.15.0"),  # whose wheels nobody else can get
+    ],
+)
+def test_it_names_the_builds_that_the_lock_names(build: str | None, purl: str) -> None:
+    torch = Package("torch", "2.15.0", None, ("numpy",), (), build)
+    software = Software((NUMPY, torch), (NUMPY, torch))
+    bill: dict[str, Any] = json.loads(written(software=software))
+    libraries = [part for part in bill["components"] if part["type"] == "library"]
+    lock = [line for line in software.lock().splitlines() if not line.startswith("#")]
+    assert sorted(f"{part['name']}=={part['version']}" for part in libraries) == lock
+    (part,) = (part for part in libraries if part["name"] == "torch")
+    assert unquote(part["purl"]) == unquote(purl)
+    assert part["purl"].startswith(purl.partition("?")[0])
+
+
+def test_it_lists_the_images_of_the_data_with_their_licence() -> None:
+    images = {"test_image.png": b"one", "exam/000.jpg": b"two"}
+    bill: dict[str, Any] = json.loads(written(images=tuple(images), **images))
+    (data,) = (part for part in bill["components"] if part["type"] == "data")
+    assert data["name"] == "test images of pets"
+    assert data["licenses"] == [{"license": {"name": "CC0"}}]
+    assert {part["name"]: part["hashes"][0]["content"] for part in data["components"]} == {
+        name: hashlib.sha256(content).hexdigest() for name, content in images.items()
+    }
+    without: dict[str, Any] = json.loads(written())
+    assert not [part for part in without["components"] if part["type"] == "data"]
 
 
 def test_it_is_the_same_for_the_same_contents_and_another_for_others() -> None:
@@ -90,7 +134,11 @@ def test_it_has_the_shape_of_the_schema(tmp_path: Path) -> None:
     subprocess.run([uv, "venv", tmp_path / "environment"], check=True)
     library = "cyclonedx-python-lib[json-validation]"
     subprocess.run([uv, "pip", "install", "--python", python, library], check=True)
-    for content, is_valid in ((written(), True), (written().replace(b"SHA-256", b"SHA"), False)):
+    for content, is_valid in (
+        (written(), True),
+        (written(images=("test_image.png",), **{"test_image.png": b"an image"}), True),
+        (written().replace(b"SHA-256", b"SHA"), False),
+    ):
         ended = subprocess.run([python, "-c", VALIDATE], input=content, check=False)
         assert (ended.returncode == 0) == is_valid
 

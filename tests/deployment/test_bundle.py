@@ -380,9 +380,9 @@ def test_a_decoder_that_is_missing_here_is_refused_by_name_and_never_chosen(
     drafted = planted.drafted() | {"decoder": "simplejpeg"}
     row = convert(planted.row("onnx_fp32", pipeline=[planted.pipeline(), drafted]), Row)
     monkeypatch.setattr(decoders, "load", missing)
-    assert decoders.chosen("onnx_fp32", row, BundleOptions("model.zip")) == "pillow"
+    assert decoders.chosen("onnx_fp32", row, BundleOptions("model.zip"), {}) == "pillow"
     with pytest.raises(UsageError, match="decoder: expected a decoder whose package is installed"):
-        decoders.chosen("onnx_fp32", row, BundleOptions("model.zip", decoder="simplejpeg"))
+        decoders.chosen("onnx_fp32", row, BundleOptions("model.zip", decoder="simplejpeg"), {})
     assert decoders.packages("pillow_draft") == ()
     monkeypatch.setattr(metadata, "distribution", absent)
     monkeypatch.setattr(metadata, "packages_distributions", lambda: {"cv2": ["opencv-python"]})
@@ -396,7 +396,38 @@ def test_a_decoder_that_is_missing_here_is_refused_by_name_and_never_chosen(
         Row,
     )
     with pytest.raises(UsageError, match=r"not known \(it needs torch\)"):
-        decoders.chosen("onnx_fp32", left_out, BundleOptions("model.zip", decoder="torchvision"))
+        decoders.chosen(
+            "onnx_fp32", left_out, BundleOptions("model.zip", decoder="torchvision"), {}
+        )
+
+
+def test_a_decoder_of_another_version_than_the_measured_one_is_never_chosen() -> None:
+    pytest.importorskip("simplejpeg")
+    version = metadata.version("simplejpeg")
+    drafted = planted.drafted() | {"decoder": "simplejpeg"}
+    row = convert(planted.row("onnx_fp32", pipeline=[planted.pipeline(), drafted]), Row)
+    options, named = (BundleOptions("model.zip", decoder=name) for name in (None, "simplejpeg"))
+    assert decoders.chosen("onnx_fp32", row, options, {"simplejpeg": version}) == "simplejpeg"
+    assert decoders.chosen("onnx_fp32", row, options, {"simplejpeg": "0.1"}) == "pillow"
+    with pytest.raises(UsageError, match=rf"\(simplejpeg 0\.1 instead of {version}\); .*measure"):
+        decoders.chosen("onnx_fp32", row, named, {"simplejpeg": "0.1"})
+
+
+def test_a_bundle_has_no_figures_of_another_version_than_it_packs(
+    run: Run, started_in: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = Run(tmp_path / "version_7")
+    shutil.copytree(run.folder, copy.folder)
+    record = json.loads(copy.benchmark.read_text())
+    versions = record["environment"]["packages"]
+    (runtime,) = (name for name in versions if name.startswith("onnxruntime"))
+    versions[runtime] = "1.0.0"
+    copy.benchmark.write_text(json.dumps(record))
+    folder = bundled(copy, tmp_path / "model.zip", "format=onnx_fp32")
+    assert "This file was not measured." in (folder / "README.md").read_text(encoding="utf-8")
+    told = capsys.readouterr().err
+    assert "warning: onnx_fp32 was measured with other packages than are packed (onnxrun" in told
+    assert "1.0.0 instead of " in told
 
 
 @pytest.mark.parametrize("path", sorted(CONTENTS.glob("*.py")), ids=lambda path: path.name)

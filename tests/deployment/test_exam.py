@@ -60,7 +60,7 @@ def copy(bundle: Path, tmp_path: Path) -> Path:
 def take(folder: Path) -> Answers:
     """The answers of a bundle here, as ``predict.py --exam`` gets them."""
     taken = exam_files.read(folder)
-    sessions = Sessions(folder, 0, 1.0, {}, lambda _: None)
+    sessions = Sessions(folder, 0, 1.0, {"threads": 1}, lambda _: None)
     return Answers.of(taken, *sessions.answers())
 
 
@@ -417,7 +417,6 @@ def test_a_pipeline_that_fails_costs_no_other_figure(
                     "load_seconds": 0.1,
                     "first_seconds": 0.1,
                     "takes_pixels": False,
-                    "threads": 1,
                     "nice": 0,
                 },
                 "peak": {"bytes": 10**6},
@@ -436,7 +435,9 @@ def test_a_pipeline_that_fails_costs_no_other_figure(
 
     monkeypatch.setattr(measure, "Process", Planted)
     clock = iter(range(10**6))
-    measured = Sessions(bundle, 4, 20.0, {}, lambda _: None, clock=lambda: float(next(clock))).run()
+    measured = Sessions(
+        bundle, 4, 20.0, {"threads": 1}, lambda _: None, clock=lambda: float(next(clock))
+    ).run()
     assert measured.pipeline_reason == "the stages miss the whole by 9.0% of its time"
     assert not measured.pipelines
     processes = len(measured.loaded) // 2

@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -254,21 +254,6 @@ def test_a_file_that_cannot_be_written_any_more_is_told_with_the_figures(
     assert os.listdir(tmp_path) == ["bundle"]  # noqa: PTH208
 
 
-def test_an_exam_that_is_ended_leaves_nothing(
-    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def end(_: Any) -> Measurement:
-        signal.raise_signal(signal.SIGTERM)
-        raise AssertionError
-
-    monkeypatch.setattr(PlantedSessions, "run", end)
-    with pytest.raises(SystemExit) as ended:
-        exam.main(["--output", str(tmp_path)])
-    assert ended.value.code == 128 + signal.SIGTERM
-    assert os.listdir(tmp_path) == ["bundle"]  # noqa: PTH208
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-
-
 def test_a_sound_exam_is_read(planted: tuple[Path, Facts, Arrays]) -> None:
     taken = exam_files.read(planted[0])
     assert taken.labels.tolist() == [image % 10 for image in range(IMAGES)]
@@ -403,6 +388,22 @@ def test_an_exam_of_answers_names_its_threads_to_the_runtime(
     assert loaded == [{"settings": {"threads": 3}}]
 
 
+@pytest.mark.parametrize("words", [[], ["--answers"]])
+def test_an_exam_records_the_threads_that_the_runtime_was_told(
+    answering: type[Answering],
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+) -> None:
+    """No system is asked: some do not count threads, and a runtime may start a second pool."""
+    monkeypatch.setattr(answering, "fails", ("pipeline", 1), raising=False)
+    monkeypatch.setattr(machine, "usable_cores", lambda: 8)
+    exam.main([*words, "--threads", "3", "--output", str(bundle)])
+    record = run_exam.read(bundle / "measurement.json")
+    assert record.environment.threads == record.row.setting("threads") == 3
+
+
 def test_an_exam_beside_a_damaged_description_is_one_line(bundle: Path) -> None:
     (bundle / "model.json").write_text("{")
     with pytest.raises(SystemExit, match=r"^error: model\.json: .*; unpack the zip file again$"):
@@ -496,14 +497,15 @@ def test_a_session_starts_only_if_the_time_of_the_last_one_is_left(
                 "bytes": 1,
                 **times,
                 "request_cpu_seconds": 0.0,
-                "threads": 2,
             }
 
         def close(self) -> None:
             pass
 
     monkeypatch.setattr(measure, "Process", Planted)
-    timed = Sessions(tmp_path, 0, seconds, {}, lambda _: None, clock=lambda: now[0]).run()
+    timed = Sessions(
+        tmp_path, 0, seconds, {"threads": 2}, lambda _: None, clock=lambda: now[0]
+    ).run()
     assert len(timed.loaded) == 2 * sessions
 
 
@@ -531,14 +533,13 @@ def test_a_file_is_as_fast_as_itself_where_the_process_that_is_loaded_first_is_s
                 "elapsed_seconds": self._seconds,
                 "cpu_seconds": self._seconds,
                 "request_cpu_seconds": 0.0,
-                "threads": 2,
             }
 
         def close(self) -> None:
             pass
 
     monkeypatch.setattr(measure, "Process", Planted)
-    ratio = Sessions(tmp_path, 0, 1e6, {}, lambda _: None).run().same_file_twice
+    ratio = Sessions(tmp_path, 0, 1e6, {"threads": 2}, lambda _: None).run().same_file_twice
     assert ratio is not None
     assert ratio.value == pytest.approx(1, abs=0.01)
     assert ratio.low < 1 < ratio.high
@@ -567,7 +568,7 @@ def test_an_exam_of_answers_ends_at_its_limit_with_those_that_it_has(
 ) -> None:
     monkeypatch.setattr(untimed, "Process", Slow)
     clock = lambda: Slow.now  # noqa: E731
-    answered = untimed.answers(tmp_path, most, seconds, {}, lambda _: None, clock)
+    answered = untimed.answers(tmp_path, most, seconds, {"threads": 2}, lambda _: None, clock)
     assert answered.logits[:, 0].tolist() == list(range(images))
     assert not answered.measurement.merged
     assert answered.stop is None
@@ -578,7 +579,9 @@ class Answering:
 
     exam: exam_files.Exam
     fails: tuple[str, int]  # request, and its number
-    failure: BaseException = ExamError("the process that ran the model ended: exit code -9")
+    failure: BaseException | signal.Signals = ExamError(
+        "the process that ran the model ended: exit code -9"
+    )
 
     def __init__(self, folder: Path) -> None:
         self._asked: dict[str, int] = {}
@@ -586,6 +589,9 @@ class Answering:
     def ask(self, name: str, **request: Any) -> dict[str, Any]:
         number = self._asked[name] = self._asked.get(name, 0) + 1
         if (name, number) == self.fails:
+            if isinstance(self.failure, signal.Signals):
+                signal.raise_signal(self.failure)
+                raise AssertionError("the signal was ignored")
             raise self.failure
         if name == "load":
             loaded = planted_exam.measurement().loaded[0]
@@ -681,6 +687,55 @@ def test_an_exam_of_answers_that_fails_keeps_those_that_it_has(
         assert str(ended.value.code).startswith(f"error: 3 of {IMAGES} images are answered: ")
 
 
+ENDING = [signal.SIGTERM, signal.SIGHUP]
+
+
+@pytest.fixture(params=ENDING, ids=[number.name for number in ENDING])
+def ending(request: pytest.FixtureRequest) -> Iterator[signal.Signals]:
+    """A signal to end that is not ignored, as nohup may ignore it."""
+    number: signal.Signals = request.param
+    before = signal.signal(number, signal.SIG_DFL)
+    yield number
+    assert signal.getsignal(number) == signal.SIG_DFL
+    signal.signal(number, before)
+
+
+@pytest.mark.parametrize(
+    ("words", "fails", "images"),
+    [
+        ([], ("peak", 1), IMAGES),
+        ([], ("time", 3), IMAGES),
+        (["--answers"], ("answer", 4), 3),
+        ([], ("batch", 1), None),
+        (["--answers"], ("answer", 1), None),
+    ],
+)
+def test_a_signal_to_end_costs_no_answer_and_leaves_nothing_else(
+    answering: type[Answering],
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    ending: signal.Signals,
+    words: list[str],
+    fails: tuple[str, int],
+    images: int | None,
+) -> None:
+    monkeypatch.setattr(answering, "fails", fails, raising=False)
+    monkeypatch.setattr(answering, "failure", ending)
+    with pytest.raises(SystemExit) as ended:
+        exam.main([*words, "--output", str(tmp_path)])
+    assert ended.value.code == 128 + ending
+    path = tmp_path / "measurement.json"
+    expected = ["bundle"] if images is None else ["bundle", "measurement.json"]
+    assert sorted(os.listdir(tmp_path)) == expected  # noqa: PTH208
+    told = "no measurement was written" if images is None else f"{path} is written"
+    assert capsys.readouterr().err.splitlines()[-1] == f"stopped: {told}"
+    if images is not None:
+        record = run_exam.read(path)
+        assert (record.answers.images, record.holds, record.cell) == (images, True, None)
+
+
 @pytest.mark.parametrize("fails", [("load", 1), ("answer", 1)])
 @pytest.mark.parametrize("failure", [ExamError("no such kernel"), KeyboardInterrupt()])
 def test_an_exam_without_any_answer_writes_nothing(
@@ -717,7 +772,7 @@ def test_few_images_are_no_proof_of_the_same_network(
 ) -> None:
     taken = exam_files.read(planted[0]).first(count)
     answers = Answers.of(taken, taken.answers, taken.class_names)
-    untimed_exam = Measurement(loaded=[{"threads": 2, "embedded": False, "takes_pixels": False}])
+    untimed_exam = Measurement(2, loaded=[{"embedded": False, "takes_pixels": False}])
     record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
     assert not answers.problems
     *_, last = summary.lines(taken, answers.drift, answers.home, record)
@@ -733,8 +788,10 @@ def test_few_images_are_no_proof_of_the_same_network(
         ("pass", None, False),
         ("same", None, False),
         ("fail", None, True),
-        ("inconclusive", None, True),
-        (None, None, True),
+        ("inconclusive", None, False),
+        (None, None, False),  # not measured, or only after another decoder
+        (None, "flip", True),
+        ("inconclusive", "rounding", True),
         ("pass", "flip", True),
         ("pass", "rounding", True),
     ],
@@ -755,12 +812,13 @@ def test_a_few_images_that_fail_by_chance_are_no_problem_of_answers_as_at_home(
     answers = Answers.of(taken, here, taken.class_names)
     assert answers.verdict == "fail"
     assert bool(answers.problems) == is_problem
-    untimed_exam = Measurement(loaded=[{"threads": 2, "embedded": False, "takes_pixels": False}])
+    untimed_exam = Measurement(2, loaded=[{"embedded": False, "takes_pixels": False}])
     record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
     lines = list(summary.lines(taken, answers.drift, answers.home, record))
     assert lines[-1].startswith("result: DOES NOT HOLD" if is_problem else "result: holds here")
     (verdict,) = [line for line in lines if line.startswith("verdict: fail")]
     assert ("the answers are those of home" in verdict) != is_problem
+    assert "None" not in verdict
 
 
 @pytest.mark.parametrize("is_beyond", [False, True])
@@ -775,7 +833,7 @@ def test_flips_are_not_called_rounding_where_logits_differ_by_more(
     answers = Answers.of(taken, here, taken.class_names)
     assert (answers.problems, answers.home.flips) == ([], 1)
     assert bool(answers.drift.beyond_rounding) == is_beyond
-    untimed_exam = Measurement(loaded=[{"threads": 2, "embedded": False, "takes_pixels": False}])
+    untimed_exam = Measurement(2, loaded=[{"embedded": False, "takes_pixels": False}])
     record = exam_record.record_of(taken, answers, untimed_exam, 1.0)
     lines = list(summary.lines(taken, answers.drift, answers.home, record))
     assert any("beyond float32 rounding" in line for line in lines) == is_beyond

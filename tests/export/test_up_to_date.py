@@ -18,6 +18,7 @@ import yaml
 from src import formats
 from src.benchmark import up_to_date as measured
 from src.benchmark.options import BenchmarkOptions
+from src.bundle.packages import Software
 from src.bundle.stage import _measured
 from src.cli.stage_command import parse
 from src.data.preprocessing import Preprocessing
@@ -53,6 +54,11 @@ def save(run: Run, seed: int) -> None:
         "class_names": [str(label) for label in range(10)],
     }
     torch.save({"epoch": seed, "state_dict": weights, "lightship": ours}, run.best_checkpoint)
+
+
+def bundled_figures(run: Run, *, embedded: bool) -> tuple[Any, Any]:
+    """Return the row and the data set in a bundle of eager, whose packages are not compared."""
+    return _measured(run, run.read_manifest(), "eager", Software((), ()), embedded=embedded)
 
 
 def export(run: Run, **options: Any) -> list[str]:
@@ -244,13 +250,13 @@ def test_what_was_changed_after_its_export_is_neither_used_nor_recommended(
     manifest = run.read_manifest()
     require_known(run, manifest, "eager")
     assert recommended(run, "cpu") == "eager"
-    assert _measured(run, manifest, "eager", embedded=False)[0] is not None
+    assert bundled_figures(run, embedded=False)[0] is not None
     change(run.exports / "eager" / "model.safetensors")
     with pytest.raises(UsageError, match=r"format: expected the files of eager as they were"):
         require_known(run, manifest, "eager")
     with pytest.raises(UsageError, match=r"measure again with python -m src\.benchmark"):
         recommended(run, "cpu")
-    assert _measured(run, manifest, "eager", embedded=False) == (None, None)
+    assert bundled_figures(run, embedded=False) == (None, None)
 
 
 def test_what_was_changed_and_measured_since_is_used(
@@ -261,19 +267,19 @@ def test_what_was_changed_and_measured_since_is_used(
     measure_as_it_is(run)
     require_known(run, run.read_manifest(), "eager")
     assert recommended(run, "cpu") == "eager"
-    assert _measured(run, run.read_manifest(), "eager", embedded=False)[0] is not None
+    assert bundled_figures(run, embedded=False)[0] is not None
     # What its preprocessing was put into is what was exported, which was not measured.
-    assert _measured(run, run.read_manifest(), "eager", embedded=True) == (None, None)
+    assert bundled_figures(run, embedded=True) == (None, None)
     # A bundle has no figures of other packages than those that it names.
-    environment = SimpleNamespace(identity="planted-1")
+    environment = SimpleNamespace(has_run=lambda identity: identity == "planted-1")
     monkeypatch.setattr(type(formats.get("eager")), "environment", environment)
     assert capsys.readouterr().err == ""
-    assert _measured(run, run.read_manifest(), "eager", embedded=False) == (None, None)
+    assert bundled_figures(run, embedded=False) == (None, None)
     assert "warning: eager was measured with other packages" in capsys.readouterr().err
     results = as_dict(run.read_benchmark())
     next(row for row in results["rows"] if row["format"] == "eager")["environment"] = "planted-1"
     run.benchmark.write_text(json.dumps(results))
-    assert _measured(run, run.read_manifest(), "eager", embedded=False)[0] is not None
+    assert bundled_figures(run, embedded=False)[0] is not None
 
 
 def test_what_was_exported_anew_is_not_taken_for_what_was_measured(run: Run) -> None:
@@ -283,7 +289,7 @@ def test_what_was_exported_anew_is_not_taken_for_what_was_measured(run: Run) -> 
     require_known(run, run.read_manifest(), "eager")
     with pytest.raises(UsageError, match="was measured with other files"):
         recommended(run, "cpu")
-    assert _measured(run, run.read_manifest(), "eager", embedded=False) == (None, None)
+    assert bundled_figures(run, embedded=False) == (None, None)
 
 
 def test_a_card_has_no_figures_of_another_file(run: Run) -> None:

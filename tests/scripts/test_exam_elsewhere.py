@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -151,6 +154,7 @@ def test_the_exam_runs_on_the_emulated_processor_and_so_do_its_processes(
     # version of what the imported packages may need here.
     assert wheels.endswith("numpy==2.4.6 pillow==13.0.0")
     assert "--no-deps" not in wheels
+    assert "--only-binary :all: --target" in wheels
     versions = (tmp_path / "log.versions").read_text()
     assert versions == "coremltools==9.0 numpy==2.4.6 pillow==13.0.0 "
     assert "fetching once: aarch64 packages of Debian" in capfd.readouterr().out
@@ -160,6 +164,68 @@ def test_the_exam_runs_on_the_emulated_processor_and_so_do_its_processes(
     assert sorted(path.name for path in environments.ROOT.iterdir() if path.is_dir()) == sorted(
         [Path(seen["path"][1]).name, "aarch64-system"]
     )
+
+
+def test_a_package_of_python_code_alone_may_come_as_its_source(
+    run: Callable[..., Any], tools: Path, bundle: Path, tmp_path: Path
+) -> None:
+    """Its index has no wheel of it, as of one that ExecuTorch needs."""
+    lock = ROOT / "environments" / "executorch.lock"
+    source = "antlr4-python3-runtime==4.9.3"
+    assert f"{source} " in lock.read_text()
+    with (bundle / "requirements.lock").open("a") as file:
+        file.write(f"{source}\n")
+    assert run(bundle, "--output", tmp_path / "there.json") == 7
+    wheels = (tmp_path / "log").read_text().splitlines()[-1]
+    assert "--only-binary :all: --no-binary antlr4-python3-runtime --target" in wheels
+
+
+@pytest.mark.slow
+def test_uv_builds_the_named_source_and_no_other(tmp_path: Path, script: ModuleType) -> None:
+    import emulated_arm
+
+    uv = environments.uv()
+    if uv is None:
+        pytest.skip("uv is not installed")
+    sources = tmp_path / "sources"
+    sources.mkdir()
+    for name in (*emulated_arm._PURE_SOURCES, "other"):
+        _source_distribution(sources, name)
+    options = ("--only-binary", ":all:", "--no-binary", emulated_arm._PURE_SOURCES[0])
+    for name, is_built in ((emulated_arm._PURE_SOURCES[0], True), ("other", False)):
+        target = tmp_path / name
+        install = [uv, "pip", "install", "--quiet", "--no-index", "--find-links", str(sources)]
+        command = [*install, *options, "--target", str(target), f"{name}==1.0"]
+        assert (subprocess.run(command, check=False).returncode == 0) == is_built
+        assert target.is_dir() == is_built
+
+
+def _source_distribution(folder: Path, name: str) -> None:
+    """Write a source distribution whose build needs no other package."""
+    module = name.replace("-", "_")
+    root = f"{module}-1.0"
+    backend = f"""
+def build_wheel(folder, settings=None, metadata=None):
+    import zipfile
+    path = "{root}-py3-none-any.whl"
+    with zipfile.ZipFile(folder + "/" + path, "w") as archive:
+        archive.writestr("{module}.py", "")
+        archive.writestr("{root}.dist-info/METADATA", "Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0\\n")
+        archive.writestr("{root}.dist-info/WHEEL", "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+        archive.writestr("{root}.dist-info/RECORD", "")
+    return path
+"""  # noqa: E501
+    files = {
+        "PKG-INFO": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
+        "pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\n'
+        f'backend-path = ["."]\n[project]\nname = "{name}"\nversion = "1.0"\n',
+        "backend.py": backend,
+    }
+    with tarfile.open(folder / f"{root}.tar.gz", "w:gz") as archive:
+        for file, text in files.items():
+            member = tarfile.TarInfo(f"{root}/{file}")
+            member.size = len(text.encode())
+            archive.addfile(member, io.BytesIO(text.encode()))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from src.bundle import serving
+from src.bundle.packages import Package, Software
 from src.errors import UsageError
 from src.report.charts.load import load_chart, probes_of
 from src.report.charts.style import NARROW, WIDE
@@ -27,6 +29,8 @@ from tests.serve_test.planted import configuration, probe, serve_test
 
 CONTENT = b"a model"
 SHA = sha256(CONTENT).hexdigest()
+TORCH = Package("torch", "2.15", None, (), ())  # as in the planted record
+SOFTWARE = Software((TORCH,), (TORCH,))
 
 
 @pytest.fixture
@@ -181,10 +185,10 @@ def test_a_file_that_is_not_as_it_is_written_is_refused_in_one_line(
 
 
 def test_the_load_of_another_file_is_not_shown_and_not_shipped(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert current_serve_test(run) is not None
-    assert json.loads(serving.contents(run, "onnx", embedded=False)["serving.json"]) == {
+    assert json.loads(serving.contents(run, "onnx", SOFTWARE, embedded=False)["serving.json"]) == {
         "threads": 1,
         "streams": 1,
         "window_s": 0.004,
@@ -194,18 +198,21 @@ def test_the_load_of_another_file_is_not_shown_and_not_shipped(
         "cpu": results()["environment"]["cpu"],
         "worker_cores": 1,
     }
-    assert serving.contents(run, "onnx", embedded=True) == {}
+    assert serving.contents(run, "onnx", SOFTWARE, embedded=True) == {}
     with monkeypatch.context() as patch:  # as the record of a format whose packages are others now
-        environment = SimpleNamespace(identity="planted-2")
+        environment = SimpleNamespace(has_run=lambda _: False)
         patch.setattr(serving.formats, "names", lambda: ["onnx"])
         patch.setattr(serving.formats, "get", lambda _: SimpleNamespace(environment=environment))
-        assert serving.contents(run, "onnx", embedded=False) == {}
-        environment.identity = None
-        assert serving.contents(run, "onnx", embedded=False) != {}
-    assert serving.contents(run, "eager", embedded=False) == {}
+        assert serving.contents(run, "onnx", SOFTWARE, embedded=False) == {}
+        environment.has_run = lambda _: True
+        assert serving.contents(run, "onnx", SOFTWARE, embedded=False) != {}
+    assert serving.contents(run, "eager", SOFTWARE, embedded=False) == {}
+    newer = replace(SOFTWARE, direct=(replace(TORCH, version="2.16"),))
+    assert serving.contents(run, "onnx", newer, embedded=False) == {}
+    assert "other packages than are packed (torch 2.15 instead of 2.16)" in capsys.readouterr().err
     (run.exports / "onnx" / "model").write_bytes(b"another model")
     assert current_serve_test(run) is None
-    assert serving.contents(run, "onnx", embedded=False) == {}
+    assert serving.contents(run, "onnx", SOFTWARE, embedded=False) == {}
     (run.exports / "onnx" / "model").unlink()
     assert current_serve_test(run) is None
 
@@ -224,4 +231,4 @@ def test_a_load_test_without_a_rate_gives_a_bundle_no_settings(run: Run) -> None
     content = serve_test(none, chosen=None, gain=None, sha256={"model": SHA})
     run.serve_test.write_text(json.dumps(content))
     assert current_serve_test(run) is not None
-    assert serving.contents(run, "onnx", embedded=False) == {}
+    assert serving.contents(run, "onnx", SOFTWARE, embedded=False) == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +13,7 @@ import pytest
 
 from src.shipped import measure, model_process, predict
 from src.shipped.exam_files import ExamError
-from src.shipped.model_process import all_logits
+from src.shipped.model_process import Process, all_logits
 from src.shipped.session import Session
 
 
@@ -83,7 +84,7 @@ def test_the_timing_answers_the_exam_batch_by_batch(
 
     monkeypatch.setattr(measure, "Process", Planted)
     lines: list[str] = []
-    logits, class_names = measure.Sessions(tmp_path, 0, 1.0, {}, lines.append).answers()
+    logits, class_names = measure.Sessions(tmp_path, 0, 1.0, {"threads": 1}, lines.append).answers()
     assert (len(logits), class_names) == (10, ["a"])
     assert lines[-1] == "answering the exam, 8 images so far"
 
@@ -97,7 +98,7 @@ def test_a_timed_call_is_that_of_the_runtime_alone(embedded: bool) -> None:
         return "not looked at"
 
     model: Any = predict.Model.__new__(predict.Model)
-    model._embedded, model._runtime = embedded, runtime
+    model.embedded, model._runtime = embedded, runtime
     image = np.ones((3, 2, 2), np.float32)
     call = model.call([image])
     assert given == []
@@ -105,3 +106,22 @@ def test_a_timed_call_is_that_of_the_runtime_alone(embedded: bool) -> None:
     first, second = given
     assert first is second  # nothing is copied within the call
     assert first.shape == (image.shape if embedded else (1, *image.shape))
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, ""), OSError(errno.EINVAL, "")])
+def test_a_process_that_has_died_is_told_by_its_last_words_on_every_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    """Windows has another error than BrokenPipeError for a pipe without a reader."""
+    (tmp_path / "session.py").write_text("import sys; sys.exit('no such kernel')\n")
+    process = Process(tmp_path)
+
+    def refused(_: str) -> int:
+        raise error
+
+    monkeypatch.setattr(process._process, "stdin", SimpleNamespace(write=refused, close=int))
+    try:
+        with pytest.raises(ExamError, match="ended: exit code 1: no such kernel"):
+            process.ask("load")
+    finally:
+        process.close()

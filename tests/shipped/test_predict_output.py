@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from src.bundle import packages
 from src.bundle.stage import CONTENTS
 
 NAMES = ["猫", "dog\u202e", "été"]
@@ -129,3 +131,39 @@ def test_a_number_of_classes_below_one_is_refused(folder: Path, count: str) -> N
     line = ended.stderr.decode().splitlines()[-1]
     assert "argument --top: " in line
     assert count in line
+
+
+def run_as(folder: Path, version: tuple[int, int]) -> subprocess.CompletedProcess[str]:
+    """Run the program in the bundle as if this Python were of another version."""
+    program = str(folder / "predict.py")
+    text = f"{version[0]}.{version[1]}.1 (a build)"
+    pretend = (
+        f"import runpy, sys; sys.version_info = ({version[0]}, {version[1]}, 1, 'final', 0); "
+        f"sys.version = {text!r}; sys.argv = [{program!r}, '--top', '0', 'x.png']; "
+        f"sys.path[0] = {str(folder)!r}; runpy.run_path({program!r}, run_name='__main__')"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", pretend], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_python_that_is_too_old_is_told_in_one_line(folder: Path) -> None:
+    major, minor = packages.PYTHON
+    ended = run_as(folder, (major, minor - 1))
+    least = f"{major}.{minor}"
+    assert ended.stderr == (
+        f"error: expected Python {least} or newer, found {major}.{minor - 1}.1\n"
+    )
+    assert ended.returncode == 1
+    ended = run_as(folder, (major, minor))
+    assert "argument --top: expected a number from 1 on" in ended.stderr
+
+
+def test_an_old_python_can_read_the_program_that_refuses_it() -> None:
+    """A syntax error would come before the line that names the version."""
+    text = (CONTENTS / "predict.py").read_text(encoding="utf-8")
+    body = ast.parse(text, feature_version=(3, 7)).body
+    # Nothing but the standard library's sys is imported before it.
+    before = body[: next(index for index, node in enumerate(body) if isinstance(node, ast.If))]
+    imports = [ast.unparse(node) for node in before if isinstance(node, ast.Import)]
+    assert imports == ["import sys"]

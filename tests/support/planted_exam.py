@@ -80,7 +80,7 @@ def measurement(
     seconds: float = 0.002, processes: int = 3, *, embedded: bool = False
 ) -> Measurement:
     """Return rounds of two processes a session, and of the pipeline."""
-    measured = Measurement(peak_rss_bytes=80_000_000)
+    measured = Measurement(threads=2, peak_rss_bytes=80_000_000)
     generator = np.random.default_rng(1)
     quiet = Disturbance(0.1, 0.0, 0.0, None)
     for process in range(processes):
@@ -91,7 +91,6 @@ def measurement(
                     "first_seconds": 0.01,
                     "embedded": embedded,
                     "takes_pixels": False,
-                    "threads": 2,
                     "nice": 0,
                 }
             )

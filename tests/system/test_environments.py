@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import shutil
 import sys
+import sysconfig
+import threading
 from pathlib import Path
 
 import pytest
@@ -50,6 +55,62 @@ def test_an_environment_is_made_once_for_each_version(root: Path, installer: Pat
     other = environments.made(Requirement("onnxruntime", "1.29.0"), {"numpy": "2.0"})
     assert other.python != first.python
     assert len(list(root.glob("onnxruntime-1.*/"))) == 2
+
+
+def test_another_platform_makes_an_environment_of_its_own(
+    root: Path, installer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = environments.made(ONE, {})
+    monkeypatch.setattr(sysconfig, "get_platform", lambda: "linux-riscv64")
+    second = environments.made(ONE, {})
+    assert first.python != second.python
+    assert len(list(root.glob("onnxruntime-1.*/"))) == 2
+
+
+def test_an_environment_of_an_earlier_version_is_taken_if_its_packages_fit(
+    root: Path, installer: Path
+) -> None:
+    folder = environments.made(ONE, {}).python.parent.parent
+    content = [sys.version_info[:2], {"onnxruntime": "1.30.0"}]
+    earlier = folder.rename(environments._folder_of(ONE, content))
+    assert environments.made(ONE, {}).python.parent.parent == earlier
+    wheel = earlier / "lib" / "python3.9" / "site-packages" / "x-1.dist-info" / "WHEEL"
+    wheel.parent.mkdir(parents=True)
+    wheel.write_text("Tag: cp39-cp39-manylinux_2_28_riscv64\n")
+    assert environments.made(ONE, {}).python.parent.parent == folder
+
+
+def test_who_waits_for_another_command_says_so_with_the_file_of_the_lock(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, told = root / "mnn-1", threading.Event()
+
+    def second() -> None:
+        with environments.making(folder):
+            told.set()
+
+    with environments.making(folder):
+        assert capsys.readouterr().err == ""
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert not told.wait(0.2)
+    thread.join(60)
+    assert told.is_set()
+    assert capsys.readouterr().err == (
+        "waiting for another command, which makes environments/mnn-1 and holds the lock "
+        "environments/mnn-1.making\n"
+    )
+
+
+def test_a_lock_that_cannot_be_taken_is_named(
+    root: Path, installer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flock(descriptor: int, operation: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(UsageError, match=r"found .*\.making: Input/output error"):
+        environments.made(ONE, {})
 
 
 def test_an_environment_that_was_not_finished_is_made_again(root: Path, installer: Path) -> None:

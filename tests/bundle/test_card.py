@@ -1,0 +1,103 @@
+"""The README of a bundle: figures of the very file and decoder, and the terms of what it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src import formats
+from src.bundle import exam, stage
+from src.bundle.card import Shipment, card
+from src.bundle.options import BundleOptions
+from src.run.facts import ScoredDataset
+from src.run.manifest import Manifest
+from src.run.reading import convert
+from src.run.row import Row
+from tests.report import planted
+from tests.report.writers.test_cards import manifest
+
+DATASET = convert(planted.results()["dataset"], ScoredDataset)
+
+
+def text(row: dict[str, Any] | None = None, **shipment: Any) -> str:
+    bundling = formats.get("onnx_fp32").bundling
+    assert bundling
+    measured = None if row is None else convert(row, Row)
+    shipped = Shipment(bundling, **shipment)
+    exported = convert(manifest(), Manifest)
+    return card(exported, "onnx_fp32", measured, DATASET, "test_image.png", shipment=shipped)
+
+
+def test_the_accuracy_is_that_after_the_decoder_of_the_bundle() -> None:
+    measured = planted.row("onnx_fp32", pipeline=[planted.pipeline(), planted.drafted()])
+    plain = text(measured)
+    assert "98.76% of the 540 images" in plain
+    assert "decoded by" not in plain
+    drafted = text(measured, decoder="pillow_draft")
+    assert "98.00% of the 540 images" in drafted
+    assert ", decoded by `pillow_draft`, which it was not trained on" in drafted
+    assert "98.76%" not in drafted
+
+
+@pytest.mark.parametrize("pipelines", [[], [planted.pipeline()]])
+def test_no_accuracy_of_another_decoder_stands_for_that_of_the_bundle(
+    pipelines: list[dict[str, Any]],
+) -> None:
+    words = text(planted.row("onnx_fp32", pipeline=pipelines), decoder="pillow_draft")
+    assert "not measured with images that `pillow_draft` decodes" in words
+    assert "98.76%" not in words
+
+
+def test_it_names_the_python_and_the_commands_of_other_systems() -> None:
+    words = text(least_python="3.11", python="3.12.4")
+    assert "It needs Python 3.11 or newer, and was packed with 3.12.4." in words
+    assert "`shasum -a 256 -c SHA256SUMS` on macOS" in words
+
+
+def test_it_says_which_files_show_images_of_the_data_and_on_which_terms() -> None:
+    assert "Test images" not in text()
+    one = text(images=("test_image.png",))
+    assert (
+        "Test images of `pets` are in `test_image.png`: their licence is that of the data." in one
+    )
+    assert "are in `test_image.png` and `exam/`: " in text(images=("test_image.png", "exam/"))
+    unknown = manifest()
+    unknown["origin"] |= {"dataset": None, "licence": None}
+    bundling = formats.get("onnx_fp32").bundling
+    assert bundling
+    words = card(
+        convert(unknown, Manifest),
+        "onnx_fp32",
+        None,
+        None,
+        "test_image.png",
+        shipment=Shipment(bundling, images=("exam/",)),
+    )
+    assert "Test images are in `exam/`: no licence of them is known, so ask" in words
+
+
+@pytest.mark.parametrize(
+    ("changes", "places"),
+    [
+        ({}, ("test_image.png", "exam/")),
+        ({"exam": 0}, ("test_image.png",)),
+        ({"test_image": "mine.png"}, ()),  # no image of the data leaves unasked
+        ({"test_image": "mine.png", "exam": 9}, ("exam/",)),
+        ({"exam_content": "tensors"}, ("test_image.png", "exam/")),  # they show the image as well
+    ],
+)
+def test_the_images_of_the_data_are_the_exam_and_the_test_image_of_the_run(
+    tmp_path: Path, changes: dict[str, Any], places: tuple[str, ...]
+) -> None:
+    options = BundleOptions(str(tmp_path / "model.zip"), **changes)
+    assert stage._places_of_images(options) == places
+    files = {
+        *("model.onnx", "test_image.png", "exam.py"),
+        *("exam/exam.json", "exam/answers.npz", "exam/000.jpg", "exam/inputs.npz"),
+    }
+    assert {file for file in files if exam.shows_image(file, places)} == {
+        *({"test_image.png"} & set(places)),
+        *({"exam/000.jpg", "exam/inputs.npz"} if "exam/" in places else ()),
+    }
