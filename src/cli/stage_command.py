@@ -58,7 +58,7 @@ def parse(
 
     ``a=v`` is the same as ``--a=v``. ``stage=name`` takes the values of
     ``configs/<stage>/<name>.yaml``, which single values override. The default of each option that
-    a training has is its value in the run's training.
+    a training has is its value in the run's training, but for ``again``.
 
     Args:
         stage: the name of the package in ``src``.
@@ -180,8 +180,7 @@ def _training_options(folder: str, stage: str, options: type[Any]) -> dict[str, 
         if stage in {"export", "twin"} and content.get("benchmark"):
             # The stages share this option, which training sets with the measurement.
             values.setdefault("max_accuracy_drop", content["benchmark"]["max_accuracy_drop"])
-        if stage == "twin":
-            values.pop("again", None)  # each later command would begin anew
+        values.pop("again", None)  # of one command: each later one would begin anew
     except OSError:
         return {}  # opening the run reports that it has no configuration
     except (ValueError, AttributeError, KeyError, TypeError, yaml.YAMLError) as error:

@@ -82,6 +82,29 @@ def test_only_options_that_a_training_has_come_from_the_run(
     assert parse_with_operands("THING", "export", None, Options)[2] == Options(7)
 
 
+@dataclass
+class Repeatable:
+    """Options of a stage that can be done anew.
+
+    Args:
+        size: a number.
+        again: do it anew.
+    """
+
+    size: int = 1
+    again: bool = False
+
+
+@pytest.mark.parametrize("stage", ["twin", "export", "benchmark"])
+def test_a_later_command_has_the_options_of_the_training_but_for_again(
+    stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.yaml").write_text(json.dumps({stage: {"size": 7, "again": True}}))
+    for words, again in (((), False), (("again=true",), True)):
+        monkeypatch.setattr(sys, "argv", ["stage", str(tmp_path), *words])
+        assert parse(stage, None, Repeatable)[1] == Repeatable(7, again)
+
+
 @pytest.mark.parametrize("stage", ["export", "benchmark", "twin", "bundle"])
 @pytest.mark.parametrize(
     "words", [("data.root=moved",), ("--data.root", "moved"), ("--data.root=moved",)]
