@@ -95,7 +95,7 @@ class RowProcesses:
             WorkerError: a call fails, the runtime runs with other settings than requested, or the
                 logits are not those of the trained network.
         """
-        problem = _other_settings(self._loaded) if self._loaded else "nothing is loaded"
+        problem = self._loaded.other_setting() if self._loaded else "nothing is loaded"
         if problem is not None:
             raise WorkerError(problem)
         images, logits = self._reference
@@ -118,12 +118,3 @@ class RowProcesses:
         if self._worker is not None:
             self._worker.close()
             self._worker = None
-
-
-def _other_settings(loaded: protocol.Loaded) -> str | None:
-    """Describe the first setting that differs from the request; return None if none does."""
-    effective = loaded.effective
-    for name, requested in loaded.requested.items():
-        if name in effective and effective[name] != requested:
-            return f"asked for {name} {requested}, runs with {effective[name]}"
-    return None

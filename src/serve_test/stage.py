@@ -19,7 +19,7 @@ from src.backends.base import Unavailable
 from src.benchmark.environment import description
 from src.errors import LightshipError, UsageError
 from src.export import reference_outputs
-from src.predict.exported import files_now, recommended, require_exported, require_known
+from src.predict.exported import chosen_format, files_now
 from src.run import fingerprint
 from src.run.circumstances import Environment
 from src.run.file_input import BatchMaker
@@ -103,9 +103,7 @@ def serve_test(
         LightshipError: its process failed.
     """
     manifest = run.read_manifest()
-    name = options.format or recommended(run, options.device)
-    require_exported(manifest, name)
-    require_known(run, manifest, name)
+    name = chosen_format(run, manifest, options.format, options.device)
     placement = Placement.here()
     own = formats.get(name).environment
     try:

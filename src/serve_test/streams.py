@@ -53,7 +53,7 @@ class ProcessStreams:
             for _ in range(streams):
                 self._workers.append(start())
             for worker in self._workers:
-                worker.ask(protocol.Load(classes=classes))
+                worker.load(classes)
                 worker.ask(protocol.Hold(), images)
                 self._warm_up(worker)
         except BaseException:

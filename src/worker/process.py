@@ -112,6 +112,21 @@ class WorkerProcess:
             self._device_memory.end()
         return answer
 
+    def load(self, classes: int) -> protocol.Loaded:
+        """Load the file, which runs as it was asked to.
+
+        Args:
+            classes: K, the number of classes that every answer must have.
+
+        Raises:
+            Unavailable: the format cannot run on that device here.
+            WorkerError: the request failed, or the runtime runs with other settings.
+        """
+        loaded = self.ask(protocol.Load(classes=classes))
+        if problem := loaded.other_setting():
+            raise WorkerError(problem)
+        return loaded
+
     def rest(self) -> bool:
         """Let the process use no CPU until its next request; return False if it still does.
 

@@ -254,6 +254,7 @@ def test_a_format_whose_answers_depend_on_their_batch_is_not_batched(
         ("largest_batch=1",),
         ("windows=[5]", "p99_limit=0.5"),
         ("format=elsewhere",),
+        ("device=cuda",),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_measured(
@@ -269,6 +270,13 @@ def test_a_mistake_is_one_line_before_anything_is_measured(
 def test_a_file_that_cannot_be_loaded_is_one_line(run: Run) -> None:
     with pytest.raises(LightshipError, match=r"unloadable: ValueError: no such file"):
         serve_test(run, options(run, "format=unloadable"), "a command", ignore)
+
+
+def test_a_runtime_with_other_settings_than_requested_is_not_put_under_load(run: Run) -> None:
+    refused = "elsewhere-silently: asked for device cpu, runs with gpu"
+    with pytest.raises(LightshipError, match=refused):
+        serve_test(run, options(run, "format=elsewhere-silently"), "a command", ignore)
+    assert not run.serve_test.exists()
 
 
 @contextlib.contextmanager
