@@ -16,9 +16,11 @@ from jsonargparse import ArgumentParser
 
 from src.cli import grammar, parser_errors
 from src.errors import UsageError, one_line
+from src.run.earlier_results import EarlierResults, Stage
 from src.run.folder import Run
 from src.system import safe_yaml
 from src.system.paths import expand_all, user_path
+from src.system.project_commands import typed, without_again
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -76,6 +78,20 @@ def parse(
 def command_line(stage: str) -> str:
     """Return this command line as the user typed it."""
     return shlex.join(["python", "-m", f"src.{stage}", *sys.argv[1:]])
+
+
+def going_on(stage: Stage, earlier: EarlierResults) -> str:
+    """Return the advice of this command, which was stopped, on how to go on.
+
+    The word ``again=true`` is left out unless an earlier result still stands.
+
+    Args:
+        stage: the name of the package in ``src``.
+        earlier: results of the run when this command began.
+    """
+    words = sys.argv[1:]
+    words = words if earlier.stand(stage) else without_again(words)
+    return f"go on with: {typed(f'src.{stage}', words)}"
 
 
 def parse_with_operands(

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from src.cli.stage_command import parse, parse_with_operands
+from src.cli.stage_command import going_on, parse, parse_with_operands
 from src.errors import UsageError
+from src.run.earlier_results import EarlierResults
 from src.run.folder import Run
 
 
@@ -103,6 +105,26 @@ def test_a_later_command_has_the_options_of_the_training_but_for_again(
     for words, again in (((), False), (("again=true",), True)):
         monkeypatch.setattr(sys, "argv", ["stage", str(tmp_path), *words])
         assert parse(stage, None, Repeatable)[1] == Repeatable(7, again)
+
+
+@pytest.mark.parametrize(
+    "again", [["again=true"], ["--again=true"], ["--again", "true"], ["again=True"]]
+)
+def test_the_advice_of_a_stopped_stage_drops_again_unless_an_earlier_result_stands(
+    again: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run(tmp_path)
+    words = [str(tmp_path), *again, "size=2", "name=a b"]
+    monkeypatch.setattr(sys, "argv", ["stage", *words])
+    plain = shlex.join(["python", "-m", "src.export", str(tmp_path), "size=2", "name=a b"])
+    whole = shlex.join(["python", "-m", "src.export", *words])
+    assert going_on("export", EarlierResults(run)) == f"go on with: {plain}"
+    run.exports.mkdir()
+    run.manifest.touch()
+    earlier = EarlierResults(run)
+    assert going_on("export", earlier) == f"go on with: {whole}"
+    run.manifest.write_text("{}")
+    assert going_on("export", earlier) == f"go on with: {plain}"
 
 
 @pytest.mark.parametrize("stage", ["export", "benchmark", "twin", "bundle"])

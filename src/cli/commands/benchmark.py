@@ -14,9 +14,10 @@ import sys
 
 from src.benchmark.options import BenchmarkOptions
 from src.cli.commands import other_version
-from src.cli.stage_command import parse
+from src.cli.stage_command import going_on, parse
+from src.run.earlier_results import EarlierResults
 from src.system.console import StageDisplay, open_console
-from src.system.project_commands import typed
+from src.system.project_commands import typed, without_again
 from src.system.signals import resume_advice
 
 
@@ -35,10 +36,11 @@ def main() -> None:
     run.remove_unfinished()
     data = data_of(run)
     console = open_console()
-    advice = f"go on with: {typed('src.benchmark', sys.argv[1:])}"
-    with resume_advice(lambda: advice):
+    earlier = EarlierResults(run)
+    command = typed("src.benchmark", without_again(sys.argv[1:]))
+    with resume_advice(lambda: going_on("benchmark", earlier)):
         with StageDisplay(console) as report:
-            results = measure_unless_done(run, data, options, report)
+            results = measure_unless_done(run, data, options, report, command)
         for line in run_splits.notes(data):
             console.print(line, soft_wrap=True, markup=False)
         finish_measurement(run, results, options, console)

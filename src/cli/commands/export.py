@@ -6,16 +6,15 @@ python -m src.export lightning_logs/convnext_t/version_0 --formats '[onnx_int8]'
 from __future__ import annotations
 
 import dataclasses
-import sys
 
 from src import formats
-from src.cli.stage_command import parse
+from src.cli.stage_command import going_on, parse
 from src.export.options import ExportOptions
 from src.report.sections import health
 from src.report.writers import cards
+from src.run.earlier_results import EarlierResults
 from src.run.folder import Run
 from src.system.console import StageDisplay, open_console
-from src.system.project_commands import typed
 from src.system.signals import resume_advice
 
 
@@ -33,8 +32,8 @@ def main() -> None:
     run.remove_unfinished()
     data = data_of(run)
     console = open_console()
-    advice = f"go on with: {typed('src.export', sys.argv[1:])}"
-    with resume_advice(lambda: advice), StageDisplay(console) as report:
+    earlier = EarlierResults(run)
+    with resume_advice(lambda: going_on("export", earlier)), StageDisplay(console) as report:
         manifest = export_run(run, Checkpoint.read(checkpoint), data, options, report)
     for line in run_splits.notes(data):
         console.print(line, soft_wrap=True, markup=False)

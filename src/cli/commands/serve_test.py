@@ -10,10 +10,11 @@ output is serve_test.json and load.png in the run; the same command goes on wher
 
 from __future__ import annotations
 
-import sys
+import functools
 
-from src.cli.stage_command import command_line, parse
+from src.cli.stage_command import command_line, going_on, parse
 from src.errors import LightshipError
+from src.run.earlier_results import EarlierResults
 from src.serve_test.options import ServeTestOptions
 from src.system.console import StageDisplay, open_console
 from src.system.project_commands import typed
@@ -39,8 +40,8 @@ def main() -> None:
     run.remove_unfinished()
     command = command_line("serve_test")
     console = open_console()
-    again = typed("src.serve_test", sys.argv[1:])
-    with resume_advice(lambda: f"go on with: {again}"), StageDisplay(console) as report:
+    advice = functools.partial(going_on, "serve_test", EarlierResults(run))
+    with resume_advice(advice), StageDisplay(console) as report:
         record = serve_test(run, options, command, report)
     # An earlier result stays in its place if this one has none.
     is_kept = record.choice is None and not record.is_complete
