@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 
 from src import formats
+from src.cli.run_lock import RunLock
 from src.cli.stage_command import going_on, parse
 from src.export.options import ExportOptions
 from src.report.sections import health
@@ -29,24 +30,25 @@ def main() -> None:
     run, options = parse("export", __doc__, ExportOptions)
     options = with_baseline(run, options)
     checkpoint = run.require(run.exported_checkpoint, "train it again")
-    run.remove_unfinished()
-    data = data_of(run)
-    console = open_console()
-    earlier = EarlierResults(run)
-    with resume_advice(lambda: going_on("export", earlier)), StageDisplay(console) as report:
-        manifest = export_run(run, Checkpoint.read(checkpoint), data, options, report)
-    for line in run_splits.notes(data):
-        console.print(line, soft_wrap=True, markup=False)
-    if warning := health.warning(manifest.health):
-        console.print(warning, soft_wrap=True, style="yellow")
-    cards.write(run)
-    for name, export in manifest.formats.items():
-        size = sum(file.bytes for file in export.files)
-        result = f"{size / 1e6:.1f} MB" if export.status == "ok" else export.reason
-        console.print(f"{name}: {export.status}, {result}")
-        if embedded := export.embedded:
-            console.print(f"{embedded.folder}: {embedded.reason or embedded.status}")
-    require_success(manifest)
+    with RunLock.held(run):
+        run.remove_unfinished()
+        data = data_of(run)
+        console = open_console()
+        earlier = EarlierResults(run)
+        with resume_advice(lambda: going_on("export", earlier)), StageDisplay(console) as report:
+            manifest = export_run(run, Checkpoint.read(checkpoint), data, options, report)
+        for line in run_splits.notes(data):
+            console.print(line, soft_wrap=True, markup=False)
+        if warning := health.warning(manifest.health):
+            console.print(warning, soft_wrap=True, style="yellow")
+        cards.write(run)
+        for name, export in manifest.formats.items():
+            size = sum(file.bytes for file in export.files)
+            result = f"{size / 1e6:.1f} MB" if export.status == "ok" else export.reason
+            console.print(f"{name}: {export.status}, {result}")
+            if embedded := export.embedded:
+                console.print(f"{embedded.folder}: {embedded.reason or embedded.status}")
+        require_success(manifest)
 
 
 def with_baseline(run: Run, options: ExportOptions) -> ExportOptions:

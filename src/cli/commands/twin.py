@@ -11,6 +11,7 @@ twin; export and measure it as the formats onnx_int8_twin, openvino_int8_twin an
 
 from __future__ import annotations
 
+from src.cli.run_lock import RunLock
 from src.cli.stage_command import command_line, going_on, parse
 from src.run.earlier_results import EarlierResults
 from src.system import log_filters
@@ -40,23 +41,24 @@ def main() -> None:
 
     log_filters.silence_lightning()
     torch.set_flush_denormal(True)  # as in the run's training
-    run.remove_unfinished()
-    command, earlier = command_line("twin"), EarlierResults(run)
-    console = open_console()
-    with (
-        resume_advice(lambda: going_on("twin", earlier)),
-        StageDisplay(console) as report,
-    ):
-        record = make_twin(run, options, command, report)
-    show_lines([*twin.tried(record)], console)
-    if record.reason is not None:
-        show_lines([f"No twin: {record.reason}."], console, style="bold")
-        return
-    show_lines([*sentences(record), *against_exported(record)], console, style="bold")
-    show_lines(
-        [
-            f"It took {record.seconds / 60:.1f} minutes. Account: {run.twin_record}",
-            f"Export it: {typed('src.export')} {run.quoted} formats=[onnx_fp32,{_FORMATS}]",
-        ],
-        console,
-    )
+    with RunLock.held(run):
+        run.remove_unfinished()
+        command, earlier = command_line("twin"), EarlierResults(run)
+        console = open_console()
+        with (
+            resume_advice(lambda: going_on("twin", earlier)),
+            StageDisplay(console) as report,
+        ):
+            record = make_twin(run, options, command, report)
+        show_lines([*twin.tried(record)], console)
+        if record.reason is not None:
+            show_lines([f"No twin: {record.reason}."], console, style="bold")
+            return
+        show_lines([*sentences(record), *against_exported(record)], console, style="bold")
+        show_lines(
+            [
+                f"It took {record.seconds / 60:.1f} minutes. Account: {run.twin_record}",
+                f"Export it: {typed('src.export')} {run.quoted} formats=[onnx_fp32,{_FORMATS}]",
+            ],
+            console,
+        )
