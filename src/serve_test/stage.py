@@ -188,6 +188,7 @@ class _Session:
     limit: float = 0.0
     notes: Sequence[str] = ()
     is_complete: bool = False
+    enough_seconds: float | None = None
 
     def run(self) -> ServeTest:
         subject, options = self.subject, self.subject.options
@@ -219,7 +220,7 @@ class _Session:
             *self._sharing(),
             *setups.notes(candidates, options, cores, self.limit, mixes_batch=mixes),
         ]
-        self.is_complete = Campaign(
+        ending = Campaign(
             self.states,
             self.open_streams,
             subject.placement.generating,
@@ -230,6 +231,7 @@ class _Session:
             self.report,
             lambda: storage.save(self._record()),
         ).run()
+        self.is_complete, self.enough_seconds = ending
         if not self.is_complete:
             for state in self.states:
                 if not state.bounds:
@@ -278,6 +280,7 @@ class _Session:
             max_seconds=min(subject.options.max_seconds, _MOST_SECONDS),
             p99_limit_s=self.limit,
             is_complete=self.is_complete,
+            enough_seconds=self.enough_seconds,
             configurations=configurations,
             chosen=choice.position,
             gain=choice.gain,

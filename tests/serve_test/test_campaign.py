@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from src.run.serve_test import Configuration
 from src.serve_test.bracket import Bracket
-from src.serve_test.campaign import Campaign
+from src.serve_test.campaign import Campaign, Ending
 from src.serve_test.choice import choose
 from src.serve_test.setups import Setup
 from src.serve_test.state import State
@@ -26,7 +27,7 @@ def ignore(phase: str, detail: str = "", done: int = 0, total: int = 0) -> None:
     """Show no progress."""
 
 
-def search(
+def ending(
     states: Sequence[State],
     opened: Opened,
     *,
@@ -34,7 +35,7 @@ def search(
     max_seconds: float = 1e9,
     changed: Callable[[], None] = lambda: None,
     limit: float = LIMIT,
-) -> bool:
+) -> Ending:
     return Campaign(
         states,
         opened,
@@ -46,6 +47,11 @@ def search(
         report=ignore,
         changed=changed,
     ).run()
+
+
+def search(states: Sequence[State], opened: Opened, **options: Any) -> bool:
+    """Return True if all is done."""
+    return ending(states, opened, **options).is_complete
 
 
 def true_rate(service: float, limit: float) -> float:
@@ -265,3 +271,23 @@ def test_the_bracket_closes_on_a_known_rate_from_any_first_guess() -> None:
         assert bracket.failed is not None
         assert bracket.held <= 100 < bracket.failed
         assert bracket.failed / bracket.held <= 1.05
+
+
+@pytest.mark.parametrize("max_seconds", [0.01, 20, 60, 150])
+@pytest.mark.parametrize("setups", [[PLAIN], PAIR, [*PAIR, Setup(1, 2, 0.0, 1)]])
+def test_the_time_limit_that_is_named_is_enough(
+    setups: Sequence[Setup], max_seconds: float
+) -> None:
+    states = [State(setup) for setup in setups]
+    is_complete, enough = ending(states, Opened(batching), max_seconds=max_seconds)
+    assert is_complete == (enough is None)
+    if enough is None:
+        return
+    assert enough > max_seconds
+    resumed = [State.of(record) for record in stored(states)]
+    assert ending(resumed, Opened(batching), max_seconds=enough) == (True, None)
+
+
+def test_a_configuration_that_is_given_up_needs_no_more_time() -> None:
+    late = Opened(lambda images: SERVICE, lateness=0.01)
+    assert ending([State(PLAIN)], late) == (False, None)

@@ -89,6 +89,8 @@ def test_a_command_keeps_what_it_has_measured_when_it_is_stopped(
     assert [each for other in again.configurations for each in other.probes] == known
     assert again == run.read_serve_test()
     assert not again.is_complete
+    assert again.enough_seconds is not None
+    assert again.enough_seconds > 0.01
 
 
 def started(run: Run) -> list[int]:

@@ -60,4 +60,7 @@ def main() -> None:
         if run.benchmark.is_file() and place == run.serve_test:
             show_lines([f"Add it to the report: {typed('src.report')} {run.quoted}"], console)
         if record.choice is None:
-            raise LightshipError(f"no configuration of {record.format} was shown to hold a rate")
+            rest = load.remedy(record, "max_seconds", "the same command")
+            raise LightshipError(
+                f"no configuration of {record.format} was shown to hold a rate{rest}"
+            )
