@@ -20,7 +20,8 @@ from src.run.earlier_results import EarlierResults, Stage
 from src.run.folder import Run
 from src.system import safe_yaml
 from src.system.paths import expand_all, user_path
-from src.system.project_commands import typed, without_again
+from src.system.project_commands import options_of, typed, without_again
+from src.system.switched_options import needing
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -165,6 +166,7 @@ def _parse(
     with parser_errors.parsing(help_command):
         single_values = [word for word in words if word not in presets]
         config = expand_all(parser.parse_args([*single_values, *operands]))
+    _reset_unneeded(config, options, single_values)
     run = Run.open(config.pop("run"))
     if (moved := config.pop("data", None)) is not None:
         run = dataclasses.replace(run, data_paths=data_paths(vars(moved)))
@@ -174,6 +176,18 @@ def _parse(
         warnings.simplefilter("ignore", DeprecationWarning)
         values = parser.instantiate_classes(config)
         return run, rest, options(**values.as_dict())
+
+
+def _reset_unneeded(config: Any, options: type[Any], words: Sequence[str]) -> None:
+    """Leave out the training's value of each option whose switch this command turns off.
+
+    An option that is typed beside such a switch stays, and is refused.
+    """
+    typed_names = {name for name, _ in options_of(words)}
+    defaults = {field.name: field.default for field in dataclasses.fields(options)}
+    for name, switch in needing(options).items():
+        if not config[switch] and name not in typed_names:
+            config[name] = defaults[name]
 
 
 def data_paths(options: Mapping[str, str | None]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from src.benchmark.options import BenchmarkOptions
 from src.cli.stage_command import going_on, parse, parse_with_operands
 from src.errors import UsageError
 from src.run.earlier_results import EarlierResults
@@ -125,6 +126,27 @@ def test_the_advice_of_a_stopped_stage_drops_again_unless_an_earlier_result_stan
     assert going_on("export", earlier) == f"go on with: {whole}"
     run.manifest.write_text("{}")
     assert going_on("export", earlier) == f"go on with: {plain}"
+
+
+def measuring(folder: Path, *words: str) -> BenchmarkOptions:
+    load = {"load": True, "load_p99_limit": 0.02, "load_max_seconds": 30.0}
+    (folder / "config.yaml").write_text(json.dumps({"benchmark": load}))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["benchmark", str(folder), *words])
+        return parse("benchmark", None, BenchmarkOptions)[1]
+
+
+@pytest.mark.parametrize("words", [("load=false",), ("--load", "false"), ("--load=False",)])
+def test_a_switch_that_is_turned_off_takes_its_options_of_the_training_with_it(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    options = measuring(tmp_path, *words)
+    assert (options.load, options.load_p99_limit, options.load_max_seconds) == (False, None, None)
+    options = measuring(tmp_path, "load_max_seconds=9")
+    assert (options.load, options.load_p99_limit, options.load_max_seconds) == (True, 0.02, 9)
+    # One that is typed has no effect, and is refused.
+    with pytest.raises(UsageError, match=r"benchmark\.load_max_seconds: expected benchmark\.load"):
+        measuring(tmp_path, *words, "load_max_seconds=9")
 
 
 @pytest.mark.parametrize("stage", ["export", "benchmark", "twin", "bundle"])
