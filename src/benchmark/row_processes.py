@@ -105,6 +105,18 @@ class RowProcesses:
             raise WorkerError(problem)
         return first
 
+    def replace_if_ended(self) -> None:
+        """Load and check the file in a new process if the current one has ended.
+
+        Raises:
+            Unavailable: the format cannot run here.
+            WorkerError: the new process fails.
+        """
+        if self._worker is not None and self._worker.has_ended:
+            self.begin()
+            self.load()
+            self.check()
+
     def finish(self) -> Profile:
         """Return the profile of the current process.
 

@@ -89,6 +89,11 @@ class WorkerProcess:
         """Return the number of the process."""
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """True if the process has ended by itself or was killed."""
+        return self._process.has_ended
+
     def fileno(self) -> int:
         """Return the descriptor that is readable when an answer is there, for ``select``."""
         return self._process.fileno()
