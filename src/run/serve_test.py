@@ -46,7 +46,9 @@ class Probe(Record, frozen=True, kw_only=True):
     run: Count  # runs differ in their processes and in their schedule
     attempt: Count  # at this rate, if the generator lagged before
     rate: Positive  # requests per second, of the Poisson process
-    seconds: Seconds  # that the probe took; the first of a run includes the start of its processes
+    # From the start of the traffic to the last answer. In earlier files the first probe of a run
+    # counts the start of its processes, too.
+    seconds: Seconds
     warm_up: Count  # requests at the start that p50_s and p99_s leave out
     p50_s: Seconds
     p99_s: Seconds

@@ -167,6 +167,7 @@ class _Opener:
                 _repeated(self._images, setup.largest),
                 self._classes,
                 options.timeout_seconds,
+                at_once=subject.placement.stream_cores,
             )
         with contextlib.closing(streams):
             yield streams

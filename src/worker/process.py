@@ -127,10 +127,7 @@ class WorkerProcess:
             Unavailable: the format cannot run on that device here.
             WorkerError: the request failed, or the runtime runs with other settings.
         """
-        loaded = self.ask(protocol.Load(classes=classes))
-        if problem := loaded.other_setting():
-            raise WorkerError(problem)
-        return loaded
+        return as_requested(self.ask(protocol.Load(classes=classes)))
 
     def rest(self) -> bool:
         """Let the process use no CPU until its next request; return False if it still does.
@@ -265,6 +262,17 @@ class WorkerProcess:
         """Return the next message, and look at the GPU's memory until it is there."""
         meter = self._device_memory
         return self._process.receive(request.name, meter.sample if meter else lambda: None)
+
+
+def as_requested(loaded: protocol.Loaded) -> protocol.Loaded:
+    """Return the answer of a process that runs with the settings that it was asked for.
+
+    Raises:
+        WorkerError: a setting is another one.
+    """
+    if problem := loaded.other_setting():
+        raise WorkerError(problem)
+    return loaded
 
 
 def _restricted(instruction_set: InstructionSet | None) -> Restriction:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,9 +13,11 @@ import numpy as np
 import pytest
 
 from src.run.serve_test import Configuration
+from src.serve_test import setups as choices
 from src.serve_test.bracket import Bracket
 from src.serve_test.campaign import Campaign, Ending
 from src.serve_test.choice import choose
+from src.serve_test.options import ServeTestOptions
 from src.serve_test.setups import Setup
 from src.serve_test.state import State
 from tests.serve_test.simulated import Opened
@@ -125,16 +129,6 @@ def stored(states: Sequence[State]) -> list[Configuration]:
     ]
 
 
-def without_seconds(states: Sequence[State]) -> list[Configuration]:
-    """Return the records without the real time that the start of the streams took."""
-    return [
-        msgspec.structs.replace(
-            record, probes=[msgspec.structs.replace(probe, seconds=0.0) for probe in record.probes]
-        )
-        for record in stored(states)
-    ]
-
-
 @pytest.mark.parametrize("stop_after", [1, 9])
 def test_a_killed_search_goes_on_and_ends_as_one_that_was_not(stop_after: int) -> None:
     setups = [PLAIN, Setup(1, 1, 0.005, 8)]
@@ -158,13 +152,13 @@ def test_a_killed_search_goes_on_and_ends_as_one_that_was_not(stop_after: int) -
     resumed = [State.of(record) for record in stored(states)]
     assert sum(len(state.probes) for state in resumed) == stop_after
     assert search(resumed, Opened(seconds_of), runs=2)
-    assert without_seconds(resumed) == without_seconds(whole)
+    assert stored(resumed) == stored(whole)
     # All is known now, so nothing is measured and no process starts.
     again = Opened(seconds_of)
     finished = [State.of(record) for record in stored(resumed)]
     assert search(finished, again, runs=2)
     assert again.setups == []
-    assert without_seconds(finished) == without_seconds(whole)
+    assert stored(finished) == stored(whole)
 
 
 PAIR = (PLAIN, Setup(1, 1, 0.005, 8))
@@ -291,3 +285,24 @@ def test_the_time_limit_that_is_named_is_enough(
 def test_a_configuration_that_is_given_up_needs_no_more_time() -> None:
     late = Opened(lambda images: SERVICE, lateness=0.01)
     assert ending([State(PLAIN)], late) == (False, None)
+
+
+def test_the_start_of_the_streams_takes_no_time_of_the_probes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_once, slow = State(PLAIN), State(PLAIN)
+    assert search([at_once], Opened(batching), max_seconds=1e3)
+    clock = itertools.count(step=1000)
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
+    assert search([slow], Opened(batching), max_seconds=1e3)
+    assert stored([slow]) == stored([at_once])
+    assert all(probe.seconds < 30 for probe in slow.probes)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 256, 300])
+def test_the_default_number_of_streams_is_one_that_may_be_named(cores: int) -> None:
+    tried = choices.setups(ServeTestOptions(windows=[0.0]), cores, mixes_batch=False)
+    streams = [setup.streams for setup in tried]
+    assert streams == ([1, min(cores, 256)] if cores > 1 else [1])
+    ServeTestOptions(streams=streams)
+    assert tried[0].threads == cores

@@ -288,7 +288,8 @@ def streams(run: Run, name: str, count: int = 1, seconds: float = 15) -> Iterato
     def start() -> WorkerProcess:
         return WorkerProcess(name, run.exports / name, "cpu", limits)
 
-    with contextlib.closing(ProcessStreams(start, count, IMAGES, 3, seconds)) as opened:
+    opening = ProcessStreams(start, count, IMAGES, 3, seconds, at_once=count)
+    with contextlib.closing(opening) as opened:
         yield opened
 
 
