@@ -19,6 +19,7 @@ from src.run.row import Profile
 from src.worker import protocol
 from src.worker.errors import WorkerError
 from src.worker.process import WorkerProcess
+from src.worker.requested_settings import other_setting
 
 Images = NDArray[np.float32]
 
@@ -95,7 +96,7 @@ class RowProcesses:
             WorkerError: a call fails, the runtime runs with other settings than requested, or the
                 logits are not those of the trained network.
         """
-        problem = self._loaded.other_setting() if self._loaded else "nothing is loaded"
+        problem = other_setting(self._loaded) if self._loaded else "nothing is loaded"
         if problem is not None:
             raise WorkerError(problem)
         images, logits = self._reference

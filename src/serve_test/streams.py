@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from src.serve_test.open_loop import Done
 from src.worker import protocol
 from src.worker.errors import WorkerError
-from src.worker.process import WorkerProcess, as_requested
+from src.worker.process import WorkerProcess
+from src.worker.requested_settings import as_requested
 
 _WARM_UP_TOLERANCE = 0.05
 _WARM_UP_SECONDS = 3.0

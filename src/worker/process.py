@@ -21,6 +21,7 @@ from src.worker import nvml, protocol, stopping, wire
 from src.worker.call_size import images_per_call
 from src.worker.errors import NotFiniteError, WorkerError
 from src.worker.guarded_process import GuardedProcess, Limits
+from src.worker.requested_settings import as_requested
 
 MOST_MESSAGE_BYTES = 32_000_000  # of image files in one request, or a single larger file
 _CHANNELS = 3  # of an image
@@ -262,17 +263,6 @@ class WorkerProcess:
         """Return the next message, and look at the GPU's memory until it is there."""
         meter = self._device_memory
         return self._process.receive(request.name, meter.sample if meter else lambda: None)
-
-
-def as_requested(loaded: protocol.Loaded) -> protocol.Loaded:
-    """Return the answer of a process that runs with the settings that it was asked for.
-
-    Raises:
-        WorkerError: a setting is another one.
-    """
-    if problem := loaded.other_setting():
-        raise WorkerError(problem)
-    return loaded
 
 
 def _restricted(instruction_set: InstructionSet | None) -> Restriction:

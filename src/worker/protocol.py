@@ -53,13 +53,6 @@ class Loaded(Answer, frozen=True, kw_only=True, tag="loaded"):
     requested: Settings
     effective: Settings  # as the runtime reports them
 
-    def other_setting(self) -> str | None:
-        """Describe the first setting that differs from the request; return None if none does."""
-        for name, requested in self.requested.items():
-            if name in self.effective and self.effective[name] != requested:
-                return f"asked for {name} {requested}, runs with {self.effective[name]}"
-        return None
-
 
 class Logits(Answer, frozen=True, kw_only=True, tag="logits"):
     """The logits follow in the next message."""
