@@ -20,6 +20,7 @@ from src.system.ranges import (
     PositiveInt,
     require_ranges,
 )
+from src.system.switched_options import needing, needs
 
 
 @dataclass(frozen=True)
@@ -114,8 +115,8 @@ class BenchmarkOptions:
     baseline: str = "eager"
     browser: bool = False
     load: bool = False
-    load_p99_limit: LatencyLimit = None
-    load_max_seconds: OptionalPositiveFloat = None
+    load_p99_limit: LatencyLimit = field(default=None, metadata=needs("load"))
+    load_max_seconds: OptionalPositiveFloat = field(default=None, metadata=needs("load"))
     trace: bool = False
     strict: bool = False
     again: bool = False
@@ -143,8 +144,8 @@ class BenchmarkOptions:
                 found="pipeline, which is not timed",
                 remedy="leave benchmark.pipeline at true, or name another objective",
             )
-        for name in ("load_p99_limit", "load_max_seconds"):
-            if getattr(self, name) is not None and not self.load:
+        for name, switch in needing(type(self)).items():
+            if getattr(self, name) is not None and not getattr(self, switch):
                 raise UsageError(
                     f"benchmark.{name}",
                     expected="benchmark.load=true beside it, for nothing is put under load without",

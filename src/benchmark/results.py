@@ -28,11 +28,15 @@ from src.run.rounds import Rounds
 from src.run.row import Row as RowFigures
 from src.system import atomic_files
 from src.system.console import Report
-from src.system.project_commands import typed
+from src.system.signals import Stopped
 
 
-def from_rounds(run: Run, measured: Rounds, options: BenchmarkOptions, report: Report) -> Results:
+def from_rounds(
+    run: Run, measured: Rounds, options: BenchmarkOptions, report: Report, command: str
+) -> Results:
     """Compute the figures of a measurement whose process ended before it did so.
+
+    Args: see :func:`write_figures`.
 
     Raises:
         UsageError: a figure is not as readers expect, because the file was changed.
@@ -42,13 +46,14 @@ def from_rounds(run: Run, measured: Rounds, options: BenchmarkOptions, report: R
     for row in rows:
         row.restore(measured_rows[row.name, row.device])
     try:
-        return write_figures(run, measured, rows, Schedule(rows, options, report), options)
+        schedule = Schedule(rows, options, report)
+        return write_figures(run, measured, rows, schedule, options, command)
     except InvalidValueError as error:
         raise UsageError(
             str(run.rounds),
             expected=error.expected,
             found=error.found,
-            remedy=f"measure again: {typed('src.benchmark')} {run.quoted} again=true",
+            remedy=f"measure again: {command} again=true",
         ) from error
 
 
@@ -58,6 +63,7 @@ def write_figures(
     rows: Sequence[Row],
     schedule: Schedule,
     options: BenchmarkOptions,
+    command: str,
 ) -> Results:
     """Compute all figures of a measurement and write them.
 
@@ -67,11 +73,12 @@ def write_figures(
         rows: rows that were measured, or restored from ``measured``.
         schedule: gives the rows that each row is compared with.
         options: options of the measurement.
+        command: goes on with the measurement, without ``again=true``.
 
     Raises:
         InvalidValueError: a figure is not as readers expect; nothing is written.
     """
-    with _noting_rounds(run):
+    with _noting_rounds(run, command):
         traces = _folder_of_traces(run, options)
         finished = [
             row.finish(
@@ -176,13 +183,17 @@ def _folder_of_traces(run: Run, options: BenchmarkOptions) -> Path | None:
 
 
 @contextlib.contextmanager
-def _noting_rounds(run: Run) -> Iterator[None]:
-    """Add a note to errors that says where the raw measurement is and how to continue."""
+def _noting_rounds(run: Run, command: str) -> Iterator[None]:
+    """Add a note to errors that says where the raw measurement is and how to continue.
+
+    A signal gets the first half: the command that it stops knows how to go on.
+    """
+    note = f"nothing that was measured is lost: it is in {run.rounds}"
     try:
         yield
+    except Stopped as stopped:
+        stopped.details = "; ".join(part for part in (stopped.details, note) if part)
+        raise
     except Exception as error:
-        error.add_note(
-            f"nothing that was measured is lost: it is in {run.rounds}, and "
-            f"{typed('src.benchmark')} {run.quoted} goes on from there"
-        )
+        error.add_note(f"{note}, and {command} goes on from there")
         raise

@@ -69,13 +69,18 @@ class RowPipeline:
         """Time one turn with each decoder, on the files of the round.
 
         The first turn of a process also sends the files, and classifies the first one. If a call
-        fails, the row has no pipeline; its other figures are not affected.
+        fails, the row has no pipeline; its other figures are not affected. They are of a new
+        process if this one has ended.
 
         Args:
             processes: those of the row.
             files: the files.
             number: number of the round, which selects the files.
             options: length of a turn.
+
+        Raises:
+            Unavailable: the format cannot run here any more.
+            WorkerError: a new process in the place of one that has ended fails.
         """
         if self.reason is not None:
             return
@@ -84,6 +89,7 @@ class RowPipeline:
         except WorkerError as error:
             self.reason, self._rounds, self._answers = str(error), {}, {}
             self.left_out = {}
+            processes.replace_if_ended()
 
     def _time(
         self,

@@ -19,6 +19,7 @@ from src.run.row import Profile
 from src.worker import protocol
 from src.worker.errors import WorkerError
 from src.worker.process import WorkerProcess
+from src.worker.requested_settings import other_setting
 
 Images = NDArray[np.float32]
 
@@ -95,7 +96,7 @@ class RowProcesses:
             WorkerError: a call fails, the runtime runs with other settings than requested, or the
                 logits are not those of the trained network.
         """
-        problem = _other_settings(self._loaded) if self._loaded else "nothing is loaded"
+        problem = other_setting(self._loaded) if self._loaded else "nothing is loaded"
         if problem is not None:
             raise WorkerError(problem)
         images, logits = self._reference
@@ -104,6 +105,18 @@ class RowProcesses:
         if problem is not None:
             raise WorkerError(problem)
         return first
+
+    def replace_if_ended(self) -> None:
+        """Load and check the file in a new process if the current one has ended.
+
+        Raises:
+            Unavailable: the format cannot run here.
+            WorkerError: the new process fails.
+        """
+        if self._worker is not None and self._worker.has_ended:
+            self.begin()
+            self.load()
+            self.check()
 
     def finish(self) -> Profile:
         """Return the profile of the current process.
@@ -118,12 +131,3 @@ class RowProcesses:
         if self._worker is not None:
             self._worker.close()
             self._worker = None
-
-
-def _other_settings(loaded: protocol.Loaded) -> str | None:
-    """Describe the first setting that differs from the request; return None if none does."""
-    effective = loaded.effective
-    for name, requested in loaded.requested.items():
-        if name in effective and effective[name] != requested:
-            return f"asked for {name} {requested}, runs with {effective[name]}"
-    return None

@@ -48,7 +48,11 @@ _SCORED: Split = "test"
 
 
 def measure_unless_done(
-    run: Run, data: EvaluationData, options: BenchmarkOptions, report: Report
+    run: Run,
+    data: EvaluationData,
+    options: BenchmarkOptions,
+    report: Report,
+    command: str | None = None,
 ) -> Results:
     """Return the measurement of the present files and test images with these options and machine.
 
@@ -56,18 +60,21 @@ def measure_unless_done(
     again: rows are timed together, so a single row cannot be added later. Another objective changes
     only the recommendation.
 
+    Args: see :func:`measure`.
+
     Raises:
         UsageError: see :func:`measure`.
     """
+    command = command or _plain_command(run)
     scored = functools.cache(lambda: _sha256_if_readable(data, report))
     measured = None if options.again else up_to_date.find_rounds(run, options, scored)
     if measured is not None:
         report(f"measured already, at {measured.measured_at}; its figures are made now")
-        return results.from_rounds(run, measured, options, report)
+        return results.from_rounds(run, measured, options, report, command)
     latest = None if options.again else up_to_date.find(run, options, scored)
     if latest is None:
-        return measure(run, data, options, report)
-    again = f"{typed('src.benchmark')} {run.quoted} again=true"
+        return measure(run, data, options, report, command=command)
+    again = f"{command} again=true"
     report(f"measured already, at {latest.measured_at}; {again} measures once more")
     return results.with_objective(run, latest, options)
 
@@ -78,6 +85,7 @@ def measure(
     options: BenchmarkOptions,
     report: Report,
     timing: AbstractContextManager[Any] | None = None,
+    command: str | None = None,
 ) -> Results:
     """Measure every exported format of a run, and write ``benchmark.json``.
 
@@ -94,6 +102,8 @@ def measure(
         report: gets the progress.
         timing: context in which rows are timed. With a shared lock, several measurements load and
             score their files at the same time, and time them one after the other.
+        command: goes on with this measurement, without ``again=true``; by default that of the run,
+            with the options of its training.
 
     Returns:
         The results as they were written.
@@ -102,6 +112,7 @@ def measure(
         UsageError: nothing was exported, the format ``options.baseline`` was not exported, the
             data have other classes, or the run was calibrated on the images that it is scored on.
     """
+    command = command or _plain_command(run)
     manifest = run.read_manifest()
     class_names.require_same(manifest.class_names, data.class_names)
     rows = planned_with_baseline(manifest, options)
@@ -147,10 +158,15 @@ def measure(
             rows=[row.raw() for row in rows],
         )
         run.write_rounds(measured)
-        return results.write_figures(run, measured, rows, schedule, options)
+        return results.write_figures(run, measured, rows, schedule, options, command)
     finally:
         for row in rows:
             row.close()
+
+
+def _plain_command(run: Run) -> str:
+    """Return the command that measures a run with the options of its training."""
+    return f"{typed('src.benchmark')} {run.quoted}"
 
 
 def _rounds(

@@ -185,8 +185,8 @@ class CLI(SubcommandCLI):
         if not self.run.last_checkpoint.is_file():
             return "no checkpoint is saved yet"
         found = {"model.lr": self.model.lr, "data.batch_size": self.datamodule.batch_size}
-        model, options = self.model.name, self._options()
-        return f"go on with: {resume_command(self.argv, self.run, model, options, found)}"
+        model, options, earlier = self.model.name, self._options(), self._rollback.earlier
+        return f"go on with: {resume_command(self.argv, self.run, model, options, found, earlier)}"
 
     def _callbacks(self, settings: Any) -> list[Callback]:
         last = LastCheckpoint()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from src import formats
-from src.cli import typed_options
+from src.cli import fit_only, typed_options
 from src.errors import UsageError
 from src.models.architecture import Architecture
 from src.models.classifier import METRICS
@@ -29,14 +29,6 @@ _MINIMUM = {
     "trainer.reload_dataloaders_every_n_epochs": 0,
     "trainer.val_check_interval": _ABOVE_0,
 }
-FIT_ONLY = (
-    "checkpoint",
-    "profiler",
-    "finetune",
-    "twin",
-    "export",
-    "benchmark",
-)  # groups of options
 
 
 def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
@@ -73,7 +65,7 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
         )
     _check_minimums(config)
     if subcommand != "fit":
-        _check_fit_only(subcommand, args)
+        fit_only.require_none(subcommand, args)
     _check_profiler(config, args)
     _check_published_weights(config, args)
     _check_optimizer(config, args)
@@ -126,17 +118,6 @@ def _check_minimums(config: Any) -> None:
                 expected=f"{minimum} or more" if minimum != _ABOVE_0 else "a number above 0",
                 found=str(value),
                 remedy="leave it out for its default",
-            )
-
-
-def _check_fit_only(subcommand: str, args: Sequence[str]) -> None:
-    for name in typed_options.names(args):
-        if name.partition(".")[0] in FIT_ONLY:
-            raise UsageError(
-                name,
-                expected="no such option, for only fit looks at it",
-                found=f"it, with {subcommand}",
-                remedy="leave it out",
             )
 
 

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from src.run import folder as runs
+from src.run.earlier_results import EarlierResults, Stage
 from src.run.folder import LAST, Run
-from src.system.project_commands import typed
+from src.system.project_commands import options_of, typed, without
 
 # The option that takes the result of each finder. A training that goes on accepts no finder.
 _FINDERS = {"finetune.find_lr": "model.lr", "finetune.find_batch_size": "data.batch_size"}
+# The option that makes the result of a stage anew.
+_AGAIN: dict[str, Stage] = {
+    "twin.again": "twin",
+    "export.again": "export",
+    "benchmark.again": "benchmark",
+}
 _CKPT_PATH = "ckpt_path"
 _ROOT = "trainer.default_root_dir"
 
@@ -28,6 +35,7 @@ def resume_command(
     model: str,
     options: Mapping[str, object],
     found: Mapping[str, object],
+    earlier: EarlierResults | None = None,
 ) -> str:
     """Return the command line that continues a run in its folder.
 
@@ -37,26 +45,21 @@ def resume_command(
         model: name of the model that is trained.
         options: the value of every option.
         found: the results of finders, by the option that takes the result.
+        earlier: results of the run when the training began; None for a new run.
     """
     finders = [finder for finder in _FINDERS if options.get(finder)]
-    pairs = list(_options(argv))
-    words = [word for name, part in pairs if name not in {_CKPT_PATH, *finders} for word in part]
-    for finder in finders:
-        # Without a word on the line, a file of the user turns the finder on.
-        words += [] if finder in dict(pairs) else [f"{finder}=false"]
-        words.append(f"{_FINDERS[finder]}={found[_FINDERS[finder]]}")
+    again = [
+        name
+        for name, stage in _AGAIN.items()
+        if options.get(name) and not (earlier and earlier.stand(stage))
+    ]
+    words = without({_CKPT_PATH, *finders, *again}, argv)
+    on_line = {name for name, _ in options_of(argv)}
+    # Without a word on the line, a file of the user turns the option on.
+    words += [f"{name}=false" for name in [*finders, *again] if name not in on_line]
+    words += [f"{_FINDERS[finder]}={found[_FINDERS[finder]]}" for finder in finders]
     root = Path(str(options.get(_ROOT) or "."))
     return typed("src.train", [*words, f"{_CKPT_PATH}={_last_or_folder(run, root, model)}"])
-
-
-def _options(argv: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """Yield the name of each option with its words: ``a=v``, ``--a=v`` or ``--a v``."""
-    pending = iter(argv)
-    for word in pending:
-        name, equals, _ = word.partition("=")
-        is_pair = word.startswith("--") and not equals
-        value = next(pending, None) if is_pair else None
-        yield name.removeprefix("--"), [word] if value is None else [word, value]
 
 
 def _last_or_folder(run: Run, root: Path, model: str) -> str:

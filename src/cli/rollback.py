@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from src.callbacks.started import StartDetector
+from src.run.earlier_results import EarlierResults
 from src.run.folder import Run
 from src.system import atomic_files
 
@@ -23,6 +24,7 @@ class RunRollback:
 
     def __init__(self) -> None:
         self.started = StartDetector()
+        self.earlier: EarlierResults | None = None  # of a run in which this command goes on
         self._created: Run | None = None
         self._earlier_contents: dict[Path, bytes] = {}
 
@@ -32,6 +34,7 @@ class RunRollback:
 
     def resumes(self, run: Run) -> None:
         """Note a run in which this command will replace files before its first step."""
+        self.earlier = EarlierResults(run)
         summaries = run.profile.glob("rank*.json")
         replaced = (run.config, run.command, run.started_in_file, *summaries)
         self._earlier_contents = {file: file.read_bytes() for file in replaced if file.is_file()}

@@ -16,9 +16,12 @@ from jsonargparse import ArgumentParser
 
 from src.cli import grammar, parser_errors
 from src.errors import UsageError, one_line
+from src.run.earlier_results import EarlierResults, Stage
 from src.run.folder import Run
 from src.system import safe_yaml
 from src.system.paths import expand_all, user_path
+from src.system.project_commands import options_of, typed, without_again
+from src.system.switched_options import needing
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -58,7 +61,7 @@ def parse(
 
     ``a=v`` is the same as ``--a=v``. ``stage=name`` takes the values of
     ``configs/<stage>/<name>.yaml``, which single values override. The default of each option that
-    a training has is its value in the run's training.
+    a training has is its value in the run's training, but for ``again``.
 
     Args:
         stage: the name of the package in ``src``.
@@ -76,6 +79,20 @@ def parse(
 def command_line(stage: str) -> str:
     """Return this command line as the user typed it."""
     return shlex.join(["python", "-m", f"src.{stage}", *sys.argv[1:]])
+
+
+def going_on(stage: Stage, earlier: EarlierResults) -> str:
+    """Return the advice of this command, which was stopped, on how to go on.
+
+    The word ``again=true`` is left out unless an earlier result still stands.
+
+    Args:
+        stage: the name of the package in ``src``.
+        earlier: results of the run when this command began.
+    """
+    words = sys.argv[1:]
+    words = words if earlier.stand(stage) else without_again(words)
+    return f"go on with: {typed(f'src.{stage}', words)}"
 
 
 def parse_with_operands(
@@ -149,6 +166,7 @@ def _parse(
     with parser_errors.parsing(help_command):
         single_values = [word for word in words if word not in presets]
         config = expand_all(parser.parse_args([*single_values, *operands]))
+    _reset_unneeded(config, options, single_values)
     run = Run.open(config.pop("run"))
     if (moved := config.pop("data", None)) is not None:
         run = dataclasses.replace(run, data_paths=data_paths(vars(moved)))
@@ -158,6 +176,18 @@ def _parse(
         warnings.simplefilter("ignore", DeprecationWarning)
         values = parser.instantiate_classes(config)
         return run, rest, options(**values.as_dict())
+
+
+def _reset_unneeded(config: Any, options: type[Any], words: Sequence[str]) -> None:
+    """Leave out the training's value of each option whose switch this command turns off.
+
+    An option that is typed beside such a switch stays, and is refused.
+    """
+    typed_names = {name for name, _ in options_of(words)}
+    defaults = {field.name: field.default for field in dataclasses.fields(options)}
+    for name, switch in needing(options).items():
+        if not config[switch] and name not in typed_names:
+            config[name] = defaults[name]
 
 
 def data_paths(options: Mapping[str, str | None]) -> dict[str, str]:
@@ -180,8 +210,7 @@ def _training_options(folder: str, stage: str, options: type[Any]) -> dict[str, 
         if stage in {"export", "twin"} and content.get("benchmark"):
             # The stages share this option, which training sets with the measurement.
             values.setdefault("max_accuracy_drop", content["benchmark"]["max_accuracy_drop"])
-        if stage == "twin":
-            values.pop("again", None)  # each later command would begin anew
+        values.pop("again", None)  # of one command: each later one would begin anew
     except OSError:
         return {}  # opening the run reports that it has no configuration
     except (ValueError, AttributeError, KeyError, TypeError, yaml.YAMLError) as error:

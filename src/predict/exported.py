@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from src import formats
 from src.backends.base import Unavailable
 from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError, UsageError
@@ -17,8 +18,8 @@ from src.run import fingerprint
 from src.run.file_input import NORMALISED, BatchMaker, FileInput
 from src.run.folder import Run
 from src.run.manifest import Manifest
+from src.run.record import NativeDevice
 from src.system import machine
-from src.worker import protocol
 from src.worker.answer import UnusableAnswer, logits_of
 from src.worker.errors import NotFiniteError, WorkerError
 from src.worker.guarded_process import Limits
@@ -101,9 +102,7 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
         LightshipError: it could not be loaded.
     """
     manifest = run.read_manifest()
-    name = options.format or recommended(run, options.device)
-    require_exported(manifest, name)
-    require_known(run, manifest, name)
+    name = chosen_format(run, manifest, options.format, options.device)
     limits = Limits(
         threads=options.threads or measured_threads(run),
         answer_seconds=options.timeout_seconds,
@@ -117,7 +116,7 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
             folder = run.own("exports", name)
             worker = WorkerProcess(name, folder, options.device, limits, batch_maker)
             stack.enter_context(contextlib.closing(worker))
-            worker.ask(protocol.Load(classes=len(manifest.class_names)))
+            worker.load(len(manifest.class_names))
         except Unavailable as reason:
             raise UsageError(
                 "format",
@@ -129,6 +128,28 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
             raise LightshipError(f"{name}: {error}") from error
         preprocessing = Preprocessing.of(manifest.preprocessing)
         yield ExportedFile(name, worker, manifest.class_names, preprocessing, batch_maker.takes)
+
+
+def chosen_format(run: Run, manifest: Manifest, name: str | None, device: NativeDevice) -> str:
+    """Return the format to run on a device: the named one, or by default the recommended one.
+
+    Raises:
+        UsageError: the format was not exported, does not run on ``device``, or its files were
+            changed; or none is named and none is recommended.
+    """
+    name = name or recommended(run, device)
+    require_exported(manifest, name)
+    kind = formats.get(name)
+    devices = [known for known in get_args(NativeDevice) if known in kind.devices]
+    if device not in devices:
+        raise UsageError(
+            "device",
+            expected=f"a device that {name} runs on, {' or '.join(devices)}",
+            found=device,
+            remedy="name that device, or another format",
+        )
+    require_known(run, manifest, name)
+    return name
 
 
 def recommended(run: Run, device: str) -> str:

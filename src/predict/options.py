@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from src.errors import UsageError
+from src.run.record import NativeDevice
 from src.system import machine
 from src.system.ranges import OptionalPositiveInt, PositiveFloat, PositiveInt, require_ranges
 
@@ -37,7 +38,7 @@ class PredictOptions:
     """
 
     format: str | None = None
-    device: Literal["cpu", "cuda"] = "cpu"
+    device: NativeDevice = "cpu"
     top: PositiveInt = 5
     output: str | None = None
     on_error: OnError = "mark"

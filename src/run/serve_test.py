@@ -46,7 +46,9 @@ class Probe(Record, frozen=True, kw_only=True):
     run: Count  # runs differ in their processes and in their schedule
     attempt: Count  # at this rate, if the generator lagged before
     rate: Positive  # requests per second, of the Poisson process
-    seconds: Seconds  # that the probe took; the first of a run includes the start of its processes
+    # From the start of the traffic to the last answer. In earlier files the first probe of a run
+    # counts the start of its processes, too.
+    seconds: Seconds
     warm_up: Count  # requests at the start that p50_s and p99_s leave out
     p50_s: Seconds
     p99_s: Seconds
@@ -187,9 +189,10 @@ class ServeTest(Record, frozen=True, kw_only=True):
     runs: Natural  # that were asked for
     max_seconds: LongSeconds | None = null()  # for all probes
     p99_limit_s: Positive
-    # False if the same command would measure more: it was stopped, its time was over, or a
-    # configuration was given up because its process failed or the generator was late
+    # False if more can be measured: the command was stopped, its time was over, or a configuration
+    # was given up because its process failed or the generator was late
     is_complete: bool
+    enough_seconds: LongSeconds | None = None  # time limit for the rest, if the time was over
     configurations: Annotated[list[Configuration], Meta(min_length=1)]
     chosen: Count | None = null()  # index of the configuration to use; null if none holds a rate
     gain: Interval | None = null()  # of batching in the rate; null if it cannot be told
@@ -198,6 +201,8 @@ class ServeTest(Record, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for path in self.sha256:
             require_inside(path, "a name in sha256")
+        if self.is_complete and self.enough_seconds is not None:
+            raise InvalidValueError("enough_seconds", "nothing if all is done", self.enough_seconds)
         if self.gain is not None:
             _require_order(self.gain, "gain")
         chosen = self.chosen

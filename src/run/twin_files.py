@@ -73,11 +73,11 @@ class TwinFiles:
         Raises:
             UsageError: the file is not as ``src.twin`` writes it.
         """
-        return _read(self._unfinished)
+        return _read(self.unfinished_record)
 
     def write_unfinished(self, record: Twin) -> None:
         """Write the account of a twin that is being made; the earlier one stays."""
-        self._write(self._unfinished, record)
+        self._write(self.unfinished_record, record)
 
     def read_training(self) -> Cost | None:
         """Return the cost of the run's training; None if it is not known.
@@ -111,7 +111,7 @@ class TwinFiles:
         else:
             self.graph.unlink(missing_ok=True)
         self._write(self.run.twin_record, record)
-        self._unfinished.unlink(missing_ok=True)
+        self.unfinished_record.unlink(missing_ok=True)
         self.unfinished_graph.unlink(missing_ok=True)
         for folder in self.run.twin.iterdir():
             is_other = _TRAINING.fullmatch(folder.name) and folder.name not in trainings
@@ -124,7 +124,8 @@ class TwinFiles:
         return graph.is_file() and atomic_files.sha256(graph) == record.graph_sha256
 
     @property
-    def _unfinished(self) -> Path:
+    def unfinished_record(self) -> Path:
+        """Account of a twin that is being made."""
         return self.run.own("twin", "unfinished.json")
 
     @property

@@ -11,9 +11,11 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from contextlib import closing
+from typing import NamedTuple
 
 from src.run.serve_test import ProbeVerdict
 from src.serve_test import judgement
+from src.serve_test.bracket import MOST_PROBES
 from src.serve_test.slot import Generating, Open, Slot
 from src.serve_test.state import State
 from src.system.console import Report
@@ -23,10 +25,28 @@ _FIRST_SHARE = 0.7  # of what calls of the largest batch could answer, to begin 
 _FIRST_WEIGHT = 2  # of the first run's time, which takes more probes
 _ATTEMPTS = 3  # at a rate, if the generator lags
 _LOWEST_SHARE = 0.1  # of what the calls could answer; rates below are not tried
+_ROUND_SECONDS = 10  # of a time limit that is named
 
 
 class TimeOverError(Exception):
-    """The time of all probes is over."""
+    """The time of all probes is over, before one that takes ``seconds``."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Ending(NamedTuple):
+    """The end of a search.
+
+    Args:
+        is_complete: False if a later command could do more: the time was over, or a configuration
+            was given up.
+        enough_seconds: time limit that is enough for all of it, if the time was over.
+    """
+
+    is_complete: bool
+    enough_seconds: float | None = None
 
 
 class Campaign:
@@ -66,11 +86,10 @@ class Campaign:
         self._report = report
         self._changed = changed
 
-    def run(self) -> bool:
-        """Search in each configuration and run; return False if a later command could do more.
+    def run(self) -> Ending:
+        """Search in each configuration and run, and return how that ended.
 
-        It could if the time was over, or if a configuration was given up. A configuration whose
-        process fails has the reason, and the others go on.
+        A configuration whose process fails has the reason, and the others go on.
         """
         slots = [(run, state) for run in range(self._runs) for state in self._states]
         for number, (run, state) in enumerate(slots):
@@ -82,14 +101,26 @@ class Campaign:
             budget = (self._max_seconds - self._spent(slots[:number])) * weights[0] / sum(weights)
             try:
                 self._search(state, run, budget, (number, len(slots)))
-            except TimeOverError:
+            except TimeOverError as over:
                 self._changed()
-                return False
+                return Ending(is_complete=False, enough_seconds=self._enough(over.seconds))
             except WorkerError as error:
                 state.give_up(str(error))
             if len(state.probes) > probes or state.reason is not None:
                 self._changed()
-        return not any(state.is_given_up for state in self._states)
+        return Ending(not any(state.is_given_up for state in self._states))
+
+    def _enough(self, seconds: float) -> float:
+        """Return a time limit that leaves each search as many probes as it may take.
+
+        Args:
+            seconds: of the probe that was not measured. A longer one is counted instead.
+        """
+        states = [state for state in self._states if state.reason is None]
+        longest = max([seconds, *(probe.seconds for state in states for probe in state.probes)])
+        whole = self._runs * len(states) * MOST_PROBES * longest
+        rounds = math.ceil(max(whole, self._max_seconds + longest) / _ROUND_SECONDS)
+        return float(_ROUND_SECONDS * rounds)
 
     def _spent(self, slots: Sequence[tuple[int, State]]) -> float:
         """Return the seconds of all probes of some runs and configurations."""
@@ -136,7 +167,7 @@ class Campaign:
         for attempt in range(_ATTEMPTS):
             total = sum(probe.seconds for state in self._states for probe in state.probes)
             if total + arrivals / rate > self._max_seconds:
-                raise TimeOverError
+                raise TimeOverError(arrivals / rate)
             probe = slot.measure(rate, attempt, arrivals)
             self._changed()
             if probe.verdict != "lagged":

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields, replace
 
 from rich.console import Console
 
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import require_success
 from src.errors import LightshipError
+from src.report.sections import load
 from src.report.stage import report_run
 from src.report.writers.console import show_warning
+from src.run.earlier_results import EarlierResults
 from src.run.folder import Run
 from src.run.record import NativeDevice
 from src.run.results import Results
@@ -18,6 +20,7 @@ from src.serve_test.options import ServeTestOptions
 from src.serve_test.stage import serve_test
 from src.system.console import StageDisplay
 from src.system.project_commands import typed
+from src.system.signals import resume_advice
 
 _DEVICES: tuple[NativeDevice, ...] = ("cpu", "cuda")  # in the order of preference
 _ARGUMENT = "benchmark.load"
@@ -63,26 +66,37 @@ def _put_under_load(
     device = next((device for device in _DEVICES if results.recommended.get(device)), None)
     if device is None:
         raise LightshipError("no file is recommended for the CPU or the GPU")
-    chosen: dict[str, Any] = {
-        "device": device,
-        "p99_limit": options.load_p99_limit,
-        "max_seconds": options.load_max_seconds or ServeTestOptions.max_seconds,
-    }
-    load_options = ServeTestOptions(
-        **chosen,
+    chosen = ServeTestOptions(
+        device=device,
+        p99_limit=options.load_p99_limit,
+        max_seconds=options.load_max_seconds or ServeTestOptions.max_seconds,
         timeout_seconds=options.timeout_seconds,
         max_memory_bytes=options.max_memory_bytes,
-        again=options.again,
     )
-    words = [
-        f"{name}={value}"
-        for name, value in chosen.items()
-        if value != getattr(ServeTestOptions, name)
-    ]
-    command = typed("src.serve_test", [str(run.folder), *words])
-    with StageDisplay(console) as report:
+    command = typed("src.serve_test", [str(run.folder), *_words(chosen)])
+    earlier = EarlierResults(run)
+
+    def going_on() -> str:
+        """Return the command that goes on; an earlier test that stands would be its answer."""
+        anew = options.again and earlier.stand("serve_test")
+        return f"{command} again=true" if anew else command
+
+    def advice() -> str:
+        """Return advice where the command of the measurement does not go on with the test."""
+        return "" if going_on() == command else f"go on with the load test with: {going_on()}"
+
+    with resume_advice(advice), StageDisplay(console) as report:
         report("under load", str(results.recommended[device]))
-        record = serve_test(run, load_options, command, report)
+        record = serve_test(run, replace(chosen, again=options.again), command, report)
     if record.choice is None:
-        later = "" if record.is_complete else f"; {command} goes on with it"
-        raise LightshipError(f"no configuration of {record.format} was shown to hold a rate{later}")
+        rest = load.remedy(record, "benchmark.load_max_seconds", going_on())
+        raise LightshipError(f"no configuration of {record.format} was shown to hold a rate{rest}")
+
+
+def _words(options: ServeTestOptions) -> list[str]:
+    """Return the words of a command line that has these options."""
+    return [
+        f"{field.name}={getattr(options, field.name)}"
+        for field in fields(options)
+        if getattr(options, field.name) != getattr(ServeTestOptions(), field.name)
+    ]

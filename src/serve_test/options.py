@@ -19,10 +19,16 @@ from src.system.ranges import (
 _Window = Annotated[
     float, Range("seconds from 0 to 10", "for example windows=[0,0.004]", least=0, most=10)
 ]
-# 256 processes are within the descriptors that a process may open and wait for.
+# These processes are within the descriptors that a process may open and wait for.
+MOST_STREAMS = 256
 _Few = Annotated[
     int,
-    Range("whole numbers from 1 to 256", "for example {argument}=[1,2]", least=1, most=256),
+    Range(
+        f"whole numbers from 1 to {MOST_STREAMS}",
+        "for example {argument}=[1,2]",
+        least=1,
+        most=MOST_STREAMS,
+    ),
 ]
 _Samples = Annotated[
     int,
@@ -50,8 +56,8 @@ class ServeTestOptions:
         format: exported format to use; by default the one that the run's report recommends.
         device: ``cpu`` or ``cuda``.
         threads: numbers of intra-op threads of a stream to try. By default one stream with all
-            cores but the load generator's, and as many streams with one thread each. With
-            ``streams`` each number is tried with each.
+            cores but the load generator's, and as many streams with one thread each, at most 256.
+            With ``streams`` each number is tried with each.
         streams: numbers of processes that answer at the same time to try; by default 1 if
             ``threads`` is given.
         windows: times to try, in seconds, that the oldest request waits for others to be put into a
@@ -64,8 +70,8 @@ class ServeTestOptions:
         runs: independent runs of each configuration, each with processes and a schedule of its own.
             The interval of a rate is over runs.
         max_seconds: time limit, in seconds, for all probes together, those of an earlier command
-            for the same files included. What is missing then is not measured, and the output says
-            so.
+            for the same files included. The start of processes is not counted. What is missing then
+            is not measured, and the output says so.
         timeout_seconds: time limit, in seconds, of one answer of a process that runs the file.
         max_memory_bytes: limit of each process that runs the file; by default nine tenths of the
             memory of the machine or container.

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from src.serve_test.options import ServeTestOptions
+from src.serve_test.options import MOST_STREAMS, ServeTestOptions
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def _pairs(
 ) -> list[tuple[int, int]]:
     """Return threads and streams."""
     if threads is None and streams is None:
-        return list(dict.fromkeys([(cores, 1), (1, cores)]))
+        return list(dict.fromkeys([(cores, 1), (1, min(cores, MOST_STREAMS))]))
     if threads is None:
         return [(max(1, cores // count), count) for count in streams or ()]
     return list(itertools.product(threads, streams or [1]))

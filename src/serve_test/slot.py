@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -56,7 +55,6 @@ class Slot:
         self._generating = generating
         self._stack = ExitStack()
         self._opened: Streams | None = None
-        self._start_seconds = 0.0  # not yet part of a probe
 
     def capacity(self) -> float:
         """Return the requests per second that the streams answer if they never wait."""
@@ -82,7 +80,7 @@ class Slot:
             run=self._run,
             attempt=attempt,
             rate=rate,
-            seconds=traffic.seconds + self._start_seconds,
+            seconds=traffic.seconds,
             warm_up=judgement.warm_up_of(len(traffic.latencies)),
             p50_s=judged.p50,
             p99_s=judged.p99,
@@ -93,7 +91,6 @@ class Slot:
             batches={str(size): sizes[size] for size in sorted(sizes)},
             latencies_s=judgement.stored(traffic.latencies).tolist(),
         )
-        self._start_seconds = 0.0
         self._state.probes.append(probe)
         return probe
 
@@ -103,9 +100,7 @@ class Slot:
 
     def _streams(self) -> Streams:
         if self._opened is None:
-            began = time.perf_counter()
             self._opened = self._stack.enter_context(self._open(self._state.setup))
-            self._start_seconds = time.perf_counter() - began
         return self._opened
 
 

@@ -19,7 +19,7 @@ from src.backends.base import Unavailable
 from src.benchmark.environment import description
 from src.errors import LightshipError, UsageError
 from src.export import reference_outputs
-from src.predict.exported import files_now, recommended, require_exported, require_known
+from src.predict.exported import chosen_format, files_now
 from src.run import fingerprint
 from src.run.circumstances import Environment
 from src.run.file_input import BatchMaker
@@ -103,9 +103,7 @@ def serve_test(
         LightshipError: its process failed.
     """
     manifest = run.read_manifest()
-    name = options.format or recommended(run, options.device)
-    require_exported(manifest, name)
-    require_known(run, manifest, name)
+    name = chosen_format(run, manifest, options.format, options.device)
     placement = Placement.here()
     own = formats.get(name).environment
     try:
@@ -169,6 +167,7 @@ class _Opener:
                 _repeated(self._images, setup.largest),
                 self._classes,
                 options.timeout_seconds,
+                at_once=subject.placement.stream_cores,
             )
         with contextlib.closing(streams):
             yield streams
@@ -190,6 +189,7 @@ class _Session:
     limit: float = 0.0
     notes: Sequence[str] = ()
     is_complete: bool = False
+    enough_seconds: float | None = None
 
     def run(self) -> ServeTest:
         subject, options = self.subject, self.subject.options
@@ -221,7 +221,7 @@ class _Session:
             *self._sharing(),
             *setups.notes(candidates, options, cores, self.limit, mixes_batch=mixes),
         ]
-        self.is_complete = Campaign(
+        ending = Campaign(
             self.states,
             self.open_streams,
             subject.placement.generating,
@@ -232,6 +232,7 @@ class _Session:
             self.report,
             lambda: storage.save(self._record()),
         ).run()
+        self.is_complete, self.enough_seconds = ending
         if not self.is_complete:
             for state in self.states:
                 if not state.bounds:
@@ -280,6 +281,7 @@ class _Session:
             max_seconds=min(subject.options.max_seconds, _MOST_SECONDS),
             p99_limit_s=self.limit,
             is_complete=self.is_complete,
+            enough_seconds=self.enough_seconds,
             configurations=configurations,
             chosen=choice.position,
             gain=choice.gain,

@@ -14,6 +14,7 @@ from src.serve_test.open_loop import Done
 from src.worker import protocol
 from src.worker.errors import WorkerError
 from src.worker.process import WorkerProcess
+from src.worker.requested_settings import as_requested
 
 _WARM_UP_TOLERANCE = 0.05
 _WARM_UP_SECONDS = 3.0
@@ -31,6 +32,8 @@ class ProcessStreams:
         images: that every process holds, (n, 3, H, W), n the largest batch.
         classes: number of classes, which every answer must have.
         answer_seconds: time limit of one answer.
+        at_once: number of processes that start at the same time. With more than there are cores,
+            each may start too slowly for its time limit.
 
     Raises:
         Unavailable: the format cannot run on that device here.
@@ -44,18 +47,16 @@ class ProcessStreams:
         images: NDArray[np.float32],
         classes: int,
         answer_seconds: float,
+        at_once: int,
     ) -> None:
         self._workers: list[WorkerProcess] = []
         self._answer_seconds = answer_seconds
         self._begun: dict[int, float] = {}  # by stream, when its batch began
-        self._images = len(images)
         try:
-            for _ in range(streams):
-                self._workers.append(start())
-            for worker in self._workers:
-                worker.ask(protocol.Load(classes=classes))
-                worker.ask(protocol.Hold(), images)
-                self._warm_up(worker)
+            while (begun := len(self._workers)) < streams:
+                for _ in range(min(at_once, streams - begun)):
+                    self._workers.append(start())
+                _prepare(self._workers[begun:], classes, images)
         except BaseException:
             self.close()
             raise
@@ -116,11 +117,30 @@ class ProcessStreams:
         del self._begun[stream]
         return Done(stream, self.now())
 
-    def _warm_up(self, worker: WorkerProcess) -> None:
-        """Call with every batch size: a runtime may compile or allocate for a new one."""
-        worker.ask(protocol.WarmUp(tolerance=_WARM_UP_TOLERANCE, max_seconds=_WARM_UP_SECONDS))
-        for images in _twice(range(1, self._images + 1)):
-            worker.ask(protocol.AnswerHeld(images=images))
+
+def _prepare(workers: Sequence[WorkerProcess], classes: int, images: NDArray[np.float32]) -> None:
+    """Load the file in some processes at the same time, and call it with every batch size.
+
+    A runtime may compile or allocate for a new one.
+    """
+    for loaded in _answers(workers, protocol.Load(classes=classes)):
+        as_requested(loaded)
+    _answers(workers, protocol.Hold(), images)
+    warm_up = protocol.WarmUp(tolerance=_WARM_UP_TOLERANCE, max_seconds=_WARM_UP_SECONDS)
+    _answers(workers, warm_up)
+    for count in _twice(range(1, len(images) + 1)):
+        _answers(workers, protocol.AnswerHeld(images=count))
+
+
+def _answers(
+    workers: Sequence[WorkerProcess],
+    request: protocol.Request[protocol.AnswerType],
+    images: NDArray[np.float32] | None = None,
+) -> list[protocol.AnswerType]:
+    """Return the answers of all processes, which work at the same time."""
+    for worker in workers:
+        worker.begin(request, images)
+    return [worker.end(request) for worker in workers]
 
 
 def _twice(values: Sequence[int]) -> list[int]:

@@ -18,13 +18,19 @@ from types import FrameType
 from typing import IO
 
 from src.system import signals
+from src.system.folder_lock import HELD_BY_PARENT
 
 _ROOT = Path(__file__).parents[2]
 _POLL_SECONDS = 1.0
 
 
 def run_in_subprocess(
-    module: str, argv: Sequence[str], log: Path | None = None, *, kept_open: Sequence[int] = ()
+    module: str,
+    argv: Sequence[str],
+    log: Path | None = None,
+    *,
+    kept_open: Sequence[int] = (),
+    held: Path | None = None,
 ) -> int:
     """Run a command of this project in a new process.
 
@@ -33,6 +39,7 @@ def run_in_subprocess(
         argv: the command line, without the program's name.
         log: file for the output; by default it goes where this process's goes.
         kept_open: descriptors that the new process inherits.
+        held: folder that this process has locked, also for the new process.
 
     Returns:
         The exit code; negative for the number of the signal that ended it.
@@ -45,6 +52,8 @@ def run_in_subprocess(
     paths = [str(_ROOT), *([inherited] if inherited else [])]
     command = [sys.executable, "-m", module, *argv]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    if held is not None:
+        environment[HELD_BY_PARENT] = str(held.resolve())
     with (
         log.open("wb") if log else nullcontext() as output,
         signals.noting_signals() as early,  # that come before wait_for handles them

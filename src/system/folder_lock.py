@@ -9,6 +9,10 @@ from typing import Self
 
 from src.system import file_locks
 
+# Environment variable of a command that a process runs as a part of its own: the folder whose lock
+# that process holds for it.
+HELD_BY_PARENT = "LIGHTSHIP_HELD_FOLDER"
+
 _held: set[int] = set()  # descriptors of this process
 
 
@@ -37,7 +41,9 @@ class FolderLock:
             self._descriptor = None
 
     def try_take(self, folder: Path) -> bool:
-        """Lock a folder. Return False if another process holds its lock."""
+        """Lock a folder. Return False if another process holds its lock, but not for this one."""
+        if os.environ.get(HELD_BY_PARENT) == str(folder):
+            return True
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
         if not file_locks.take_exclusive(descriptor):
             os.close(descriptor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 
 # Environment variable that scripts/environment sets for a program that it starts: the folder of
@@ -27,6 +27,29 @@ def typed(module: str, words: Sequence[str] = ()) -> str:
     else:
         program = [_from_here(Path(folder, "environment")), "-m", module]
     return shlex.join([*program, *words])
+
+
+def options_of(words: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name of each option of a command line with its words.
+
+    An option is ``a=v``, ``--a=v`` or ``--a v``. Any other word is yielded alone.
+    """
+    pending = iter(words)
+    for word in pending:
+        name, equals, _ = word.partition("=")
+        is_pair = word.startswith("--") and not equals
+        value = next(pending, None) if is_pair else None
+        yield name.removeprefix("--"), [word] if value is None else [word, value]
+
+
+def without(names: Collection[str], words: Sequence[str]) -> list[str]:
+    """Return the words of a command line without some options."""
+    return [word for name, part in options_of(words) if name not in names for word in part]
+
+
+def without_again(words: Sequence[str]) -> list[str]:
+    """Return the words of a stage without ``again=true``, which would do anew what is done."""
+    return without({"again"}, words)
 
 
 def _from_here(script: Path) -> str:

@@ -70,7 +70,7 @@ class TwinCallback(Callback):
         console = open_console()
         console.print("making the int8 twin")
         words = ["again=true"] if self.options.again else []
-        code = run_in_subprocess("src.twin", [str(run.folder), *words])
+        code = run_in_subprocess("src.twin", [str(run.folder), *words], held=run.folder)
         if code:
             cause = f"exit code {code}" if code > 0 else signal.Signals(-code).name
             self.failure = f"the int8 twin was not made ({cause}): {typed('src.twin')} {run.quoted}"

@@ -88,6 +88,11 @@ class GuardedProcess:
         """Return the number of the process."""
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """True if the process has ended by itself or was killed."""
+        return self._process.poll() is not None
+
     def fileno(self) -> int:
         """Return the descriptor that is readable when a message is there, for ``select``."""
         return self._connection.fileno()
@@ -139,8 +144,9 @@ class GuardedProcess:
             raise WorkerError(self._death()) from error
 
     def kill(self) -> None:
-        """Kill the process."""
+        """Kill the process, and wait for its end."""
         self._process.kill()
+        self._process.wait()
 
     def close(self) -> None:
         """Kill the process and free its resources."""

@@ -21,6 +21,7 @@ from src.worker import nvml, protocol, stopping, wire
 from src.worker.call_size import images_per_call
 from src.worker.errors import NotFiniteError, WorkerError
 from src.worker.guarded_process import GuardedProcess, Limits
+from src.worker.requested_settings import as_requested
 
 MOST_MESSAGE_BYTES = 32_000_000  # of image files in one request, or a single larger file
 _CHANNELS = 3  # of an image
@@ -89,6 +90,11 @@ class WorkerProcess:
         """Return the number of the process."""
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """True if the process has ended by itself or was killed."""
+        return self._process.has_ended
+
     def fileno(self) -> int:
         """Return the descriptor that is readable when an answer is there, for ``select``."""
         return self._process.fileno()
@@ -111,6 +117,18 @@ class WorkerProcess:
         if self._device_memory:
             self._device_memory.end()
         return answer
+
+    def load(self, classes: int) -> protocol.Loaded:
+        """Load the file, which runs as it was asked to.
+
+        Args:
+            classes: K, the number of classes that every answer must have.
+
+        Raises:
+            Unavailable: the format cannot run on that device here.
+            WorkerError: the request failed, or the runtime runs with other settings.
+        """
+        return as_requested(self.ask(protocol.Load(classes=classes)))
 
     def rest(self) -> bool:
         """Let the process use no CPU until its next request; return False if it still does.

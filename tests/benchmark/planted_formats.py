@@ -85,6 +85,10 @@ class Runtime:
             while True:
                 hoard.append(np.ones(1_000_000))
                 time.sleep(0.001)
+        if self.name.endswith("-on-files") and np.abs(images).max() <= 1:  # of pixels
+            if self.name == "hanging-on-files":
+                time.sleep(3600)
+            os.abort()
         if self.name == "hungry":
             np.ones(10_000_000 * len(images), dtype=np.uint8)
         there = os.environ.get("PLANTED_INSTRUCTION_SET")

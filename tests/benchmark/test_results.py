@@ -48,6 +48,7 @@ def failing(error: BaseException) -> Callable[..., Any]:
     return fail
 
 
+TYPED = "python -m src.benchmark RUN batch_sizes=[1] rounds=3"
 FULL = OSError(errno.ENOSPC, "No space left on device", "benchmark.json")
 # Function that fails while figures are computed, and the error that it raises.
 PLACES: dict[str, tuple[Any, str, BaseException]] = {
@@ -85,7 +86,9 @@ def test_rounds_are_kept_until_their_figures_are_written(
     measured: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Check a measurement, then each later command that continues from its rounds."""
-    made: Callable[[], Any] = lambda: measure(measured, Data(), FEW, silent)  # noqa: E731
+    made: Callable[[], Any] = lambda: measure(  # noqa: E731
+        measured, Data(), FEW, silent, command=TYPED
+    )
     kept = ""
     for name, (owner, attribute, error) in PLACES.items():
         with monkeypatch.context() as patch:
@@ -95,13 +98,16 @@ def test_rounds_are_kept_until_their_figures_are_written(
         assert measured.rounds.is_file(), name
         assert not measured.benchmark.exists(), name
         if isinstance(error, Exception):
-            assert f"it is in {measured.rounds}" in raised.value.__notes__[0], name
+            [note] = raised.value.__notes__
+            assert f"it is in {measured.rounds}, and {TYPED} goes on" in note, name
+        else:
+            assert str(raised.value).endswith(f"it is in {measured.rounds}"), name
         kept = kept or measured.rounds.read_text()
         assert measured.rounds.read_text() == kept, name
-        made = lambda: measure_unless_done(measured, NoData(), FEW, silent)  # noqa: E731
+        made = lambda: measure_unless_done(measured, NoData(), FEW, silent, TYPED)  # noqa: E731
     line = str(os_errors.explain(FULL))
     assert "the disk is full" in line
-    assert f"python -m src.benchmark {measured.folder} goes on from there" in line
+    assert f"{TYPED} goes on from there" in line
     made_results = made()
     assert not measured.rounds.exists()
     assert measured.read_benchmark() == made_results
@@ -147,7 +153,7 @@ def test_figures_computed_later_are_the_same_and_only_from_an_unchanged_measurem
         assert up_to_date.find_rounds(run, FEW, unread) is None
     called: list[Any] = []
     with monkeypatch.context() as patch:
-        patch.setattr(suite, "measure", lambda *arguments: called.append(arguments))
+        patch.setattr(suite, "measure", lambda *arguments, **_: called.append(arguments))
         measure_unless_done(run, Data(), replace(FEW, again=True), silent)
     assert len(called) == 1
     # An older measurement of the same files is no reason to leave the newer one.

@@ -28,7 +28,7 @@ from src.run.folder import Run
 from src.run.pipeline import DECODERS, STAGES, AnswerSums, PipelineTurn
 from src.run.record import InvalidValueError
 from src.shipped.jpeg_decoders import MissingDecoderError
-from tests.benchmark.planted_formats import FEW, Data, silent
+from tests.benchmark.planted_formats import FEW, Data, only, silent
 from tests.support import damaged_images, photos
 
 OPTIONS = replace(
@@ -232,6 +232,26 @@ def test_a_file_that_became_unreadable_is_named(well_behaved: Run, tmp_path: Pat
     Path(data.paths[0]).write_bytes(damaged_images.a_png_of_half_its_bytes())
     with pytest.raises(UsageError, match=r"0\.jpg: expected an image that Pillow can decode"):
         measure(well_behaved, data, OPTIONS, silent)
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_process_that_ends_while_its_pipeline_is_timed_costs_no_other_figure(
+    run: Run, tmp_path: Path, processes: int
+) -> None:
+    reasons = {"crashing-on-files": "SIGABRT", "hanging-on-files": "no answer to hold_files"}
+    only(run, "eager", *reasons)
+    options = replace(OPTIONS, decoders=["pillow"], processes=processes, timeout_seconds=5)
+    measured = measure(run, Files(tmp_path / "files", 8, "png"), options, silent)
+    assert run.read_benchmark() == measured
+    eager, *others = measured.rows
+    assert eager.pipeline
+    for row in others:
+        assert (row.status, row.pipeline) == ("ok", []), row.reason
+        assert reasons[row.format] in str(row.pipeline_reason)
+        assert [cell.rounds for cell in row.latency] == [cell.rounds for cell in eager.latency]
+        assert row.profile == eager.profile
+        started = (run.exports / row.format / "started").read_text().split()
+        assert len(started) == len(row.loads_seconds or []) == processes + 1
 
 
 class FakeRow:

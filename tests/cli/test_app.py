@@ -279,6 +279,13 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["data.crop_share=2"], "data.crop_share: expected a share above 0"),
     (["data.balance=even"], "data.balance: expected one of none, weights, sampler"),
     (["test", "finetune.ema_decay=0.9"], "finetune.ema_decay: expected no such option"),
+    (["test", "twin=true"], "twin=true: expected no such option, for only fit looks at it"),
+    (["validate", "export=mobile"], "export=mobile: expected no such option"),
+    (["predict", "profiler=light"], "profiler=light: expected no such option"),
+    (
+        ["test", "benchmark=thorough", "ckpt_path=best", "export.formats=[eager]"],
+        "benchmark=thorough, export.formats: expected no such options, for only fit looks at them",
+    ),
     (["trainer.logger=false"], "trainer.logger: expected a logger"),
     (["trainer.enable_checkpointing=false"], "trainer.enable_checkpointing: expected true"),
     (["--config", "missing.yaml"], "missing.yaml, which does not exist"),

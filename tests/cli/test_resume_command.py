@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from src.cli.resume_command import resume_command
+from src.run.earlier_results import EarlierResults
 from src.run.folder import LAST, Run
 from tests.cli.test_app import parsed_command_line
 
@@ -130,3 +131,24 @@ def test_both_finders_are_replaced(run: Run) -> None:
     argv = ["finetune.find_lr=true", "finetune.find_batch_size=true"]
     expected = ["model.lr=0.0012", "data.batch_size=64", "ckpt_path=last"]
     assert words(argv, run, find_lr=True, find_batch_size=True) == expected
+
+
+@pytest.mark.parametrize(
+    ("argv", "kept"),
+    [
+        (["export.again=true", "model=resnet34"], ["model=resnet34"]),
+        (["--export.again", "true"], []),
+        (["--config", "my.yaml"], ["--config", "my.yaml", "export.again=false"]),
+    ],
+)
+def test_a_stage_that_is_done_anew_is_not_done_once_more(
+    argv: list[str], kept: list[str], run: Run
+) -> None:
+    options = {"export.again": True, "benchmark.again": False}
+    made = resume_command(argv, run, "resnet34", options, FOUND)
+    assert shlex.split(made)[3:] == [*kept, "ckpt_path=last"]
+    # An earlier export that still stands would be the answer without the word.
+    run.exports.mkdir()
+    run.manifest.touch()
+    made = resume_command(argv, run, "resnet34", options, FOUND, EarlierResults(run))
+    assert shlex.split(made)[3:] == [*argv, "ckpt_path=last"]

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
 from src.run.serve_test import Configuration
+from src.serve_test import setups as choices
 from src.serve_test.bracket import Bracket
-from src.serve_test.campaign import Campaign
+from src.serve_test.campaign import Campaign, Ending
 from src.serve_test.choice import choose
+from src.serve_test.options import ServeTestOptions
 from src.serve_test.setups import Setup
 from src.serve_test.state import State
 from tests.serve_test.simulated import Opened
@@ -26,7 +31,7 @@ def ignore(phase: str, detail: str = "", done: int = 0, total: int = 0) -> None:
     """Show no progress."""
 
 
-def search(
+def ending(
     states: Sequence[State],
     opened: Opened,
     *,
@@ -34,7 +39,7 @@ def search(
     max_seconds: float = 1e9,
     changed: Callable[[], None] = lambda: None,
     limit: float = LIMIT,
-) -> bool:
+) -> Ending:
     return Campaign(
         states,
         opened,
@@ -46,6 +51,11 @@ def search(
         report=ignore,
         changed=changed,
     ).run()
+
+
+def search(states: Sequence[State], opened: Opened, **options: Any) -> bool:
+    """Return True if all is done."""
+    return ending(states, opened, **options).is_complete
 
 
 def true_rate(service: float, limit: float) -> float:
@@ -119,16 +129,6 @@ def stored(states: Sequence[State]) -> list[Configuration]:
     ]
 
 
-def without_seconds(states: Sequence[State]) -> list[Configuration]:
-    """Return the records without the real time that the start of the streams took."""
-    return [
-        msgspec.structs.replace(
-            record, probes=[msgspec.structs.replace(probe, seconds=0.0) for probe in record.probes]
-        )
-        for record in stored(states)
-    ]
-
-
 @pytest.mark.parametrize("stop_after", [1, 9])
 def test_a_killed_search_goes_on_and_ends_as_one_that_was_not(stop_after: int) -> None:
     setups = [PLAIN, Setup(1, 1, 0.005, 8)]
@@ -152,13 +152,13 @@ def test_a_killed_search_goes_on_and_ends_as_one_that_was_not(stop_after: int) -
     resumed = [State.of(record) for record in stored(states)]
     assert sum(len(state.probes) for state in resumed) == stop_after
     assert search(resumed, Opened(seconds_of), runs=2)
-    assert without_seconds(resumed) == without_seconds(whole)
+    assert stored(resumed) == stored(whole)
     # All is known now, so nothing is measured and no process starts.
     again = Opened(seconds_of)
     finished = [State.of(record) for record in stored(resumed)]
     assert search(finished, again, runs=2)
     assert again.setups == []
-    assert without_seconds(finished) == without_seconds(whole)
+    assert stored(finished) == stored(whole)
 
 
 PAIR = (PLAIN, Setup(1, 1, 0.005, 8))
@@ -265,3 +265,44 @@ def test_the_bracket_closes_on_a_known_rate_from_any_first_guess() -> None:
         assert bracket.failed is not None
         assert bracket.held <= 100 < bracket.failed
         assert bracket.failed / bracket.held <= 1.05
+
+
+@pytest.mark.parametrize("max_seconds", [0.01, 20, 60, 150])
+@pytest.mark.parametrize("setups", [[PLAIN], PAIR, [*PAIR, Setup(1, 2, 0.0, 1)]])
+def test_the_time_limit_that_is_named_is_enough(
+    setups: Sequence[Setup], max_seconds: float
+) -> None:
+    states = [State(setup) for setup in setups]
+    is_complete, enough = ending(states, Opened(batching), max_seconds=max_seconds)
+    assert is_complete == (enough is None)
+    if enough is None:
+        return
+    assert enough > max_seconds
+    resumed = [State.of(record) for record in stored(states)]
+    assert ending(resumed, Opened(batching), max_seconds=enough) == (True, None)
+
+
+def test_a_configuration_that_is_given_up_needs_no_more_time() -> None:
+    late = Opened(lambda images: SERVICE, lateness=0.01)
+    assert ending([State(PLAIN)], late) == (False, None)
+
+
+def test_the_start_of_the_streams_takes_no_time_of_the_probes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    at_once, slow = State(PLAIN), State(PLAIN)
+    assert search([at_once], Opened(batching), max_seconds=1e3)
+    clock = itertools.count(step=1000)
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
+    assert search([slow], Opened(batching), max_seconds=1e3)
+    assert stored([slow]) == stored([at_once])
+    assert all(probe.seconds < 30 for probe in slow.probes)
+
+
+@pytest.mark.parametrize("cores", [1, 2, 256, 300])
+def test_the_default_number_of_streams_is_one_that_may_be_named(cores: int) -> None:
+    tried = choices.setups(ServeTestOptions(windows=[0.0]), cores, mixes_batch=False)
+    streams = [setup.streams for setup in tried]
+    assert streams == ([1, min(cores, 256)] if cores > 1 else [1])
+    ServeTestOptions(streams=streams)
+    assert tried[0].threads == cores

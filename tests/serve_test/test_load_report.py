@@ -91,6 +91,16 @@ def test_what_is_missing_is_said() -> None:
         assert words in notes
 
 
+def test_a_test_whose_time_was_over_names_a_time_that_is_enough() -> None:
+    over = record(is_complete=False, max_seconds=300.0, enough_seconds=1260.0)
+    again = record(is_complete=False, enough_seconds=1260.0, command="serve_test RUN again=true")
+    notes = [" ".join(load.section(each).notes) for each in (over, again, nothing_held())]
+    assert "the same command with max_seconds=1260 measures the rest" in notes[0]
+    assert "with max_seconds=1260, without again=true, measures the rest" in notes[1]
+    assert "The same command goes on with it" in notes[2]
+    assert "tries again what was given up" not in notes[0]
+
+
 def test_the_table_has_a_row_for_each_configuration() -> None:
     table = load.section(record()).table
     heads = [head.line for head in table.heads]
@@ -136,6 +146,7 @@ def highest(**changes: Any) -> dict[str, Any]:
     ("changes", "place"),
     [
         ({"schema_version": 2}, "schema_version"),
+        ({"enough_seconds": 9.0}, "enough_seconds"),
         ({"chosen": 2}, "chosen"),
         ({"p99_limit_s": 0.001}, r"configurations\[0\].probes\[0\].p99_s"),
         ({"p99_limit_s": None}, "p99_limit_s"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,6 +26,7 @@ from src.run.serving import current_serve_test
 from src.serve_test import measurement_end, stage
 from src.serve_test.measurement_end import finish_measurement
 from src.serve_test.options import ServeTestOptions
+from src.system.signals import Stopped
 from tests.benchmark.planted_formats import FEW, Data, only, silent
 from tests.report.planted import FAILED, results, row
 from tests.serve_test.planted import configuration, serve_test
@@ -41,7 +43,7 @@ class Stages:
         outcome: what the load test returns or raises.
     """
 
-    def __init__(self, outcome: ServeTest | Exception | None = None) -> None:
+    def __init__(self, outcome: ServeTest | BaseException | None = None) -> None:
         self.outcome = convert(serve_test(), ServeTest) if outcome is None else outcome
         self.order: list[str] = []
         self.options: ServeTestOptions | None = None
@@ -52,7 +54,7 @@ class Stages:
     ) -> ServeTest:
         self.order.append("load")
         self.options, self.command = options, command
-        if isinstance(self.outcome, Exception):
+        if isinstance(self.outcome, BaseException):
             raise self.outcome
         return self.outcome
 
@@ -121,7 +123,7 @@ def test_the_options_of_the_load_test_are_those_of_the_measurement(tmp_path: Pat
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", shlex.split(stages.command)[2:])
         _, alone = parse("serve_test", None, ServeTestOptions)
-    assert (alone.p99_limit, alone.max_seconds, alone.again) == (0.0123456789, 31.5, False)
+    assert alone == replace(stages.options, again=False)
 
 
 def test_the_file_for_the_cpu_goes_before_the_one_for_the_gpu(tmp_path: Path) -> None:
@@ -138,7 +140,7 @@ def test_the_file_for_the_cpu_goes_before_the_one_for_the_gpu(tmp_path: Path) ->
     content["recommended"] = {"cuda": "eager"}
     finish(stages, tmp_path, content=convert(content, Results))
     assert stages.options.device == "cuda"
-    assert stages.command.endswith(" device=cuda")
+    assert " device=cuda" in stages.command
 
 
 def test_a_load_test_without_a_recommended_file_is_one_line(tmp_path: Path) -> None:
@@ -187,15 +189,46 @@ def test_the_report_is_made_before_a_defect_or_a_full_disk_ends_the_command(
     assert stages.order == ["load", "report"]
 
 
-@pytest.mark.parametrize("is_complete", [False, True])
-def test_a_load_test_that_held_no_rate_is_one_line(tmp_path: Path, is_complete: bool) -> None:
+COMMAND = "COMMAND"  # of the load test alone
+
+
+@pytest.mark.parametrize(
+    ("changes", "remedy"),
+    [
+        ({"is_complete": True}, ""),
+        ({"is_complete": False}, "; COMMAND goes on with it"),
+        (
+            {"is_complete": False, "max_seconds": 300.0, "enough_seconds": 1260.0},
+            ": the time was over; benchmark.load_max_seconds=1260 is enough for all of it",
+        ),
+    ],
+)
+def test_a_load_test_that_held_no_rate_is_one_line_with_its_remedy(
+    tmp_path: Path, changes: dict[str, Any], remedy: str
+) -> None:
     none = configuration(0.0, 9.0, bounds=[], highest=None)
-    record = serve_test(none, **NOTHING_HELD, is_complete=is_complete)
+    record = serve_test(none, **NOTHING_HELD, **changes)
     stages = Stages(convert(record, ServeTest))
     printed = finish(stages, tmp_path)
-    assert "benchmark.load: no configuration of onnx was shown to hold a rate" in printed
-    # Only what is not complete can go on.
-    assert (f"{stages.command} goes on with it" in printed) is not is_complete
+    remedy = remedy.replace(COMMAND, stages.command)
+    line = f"no configuration of onnx was shown to hold a rate{remedy}; the rows are in"
+    assert f"benchmark.load: {line} benchmark.json" in printed
+
+
+def test_a_load_test_that_is_stopped_while_it_is_made_anew_names_its_own_command(
+    tmp_path: Path,
+) -> None:
+    """The command of the measurement has no again=true then, and would show the earlier test."""
+    for is_anew, has_earlier in ((True, True), (True, False), (False, True)):
+        run = Run(tmp_path)
+        run.serve_test.unlink(missing_ok=True)
+        if has_earlier:
+            run.serve_test.touch()
+        stages = Stages(Stopped(signal.SIGINT))
+        with pytest.raises(Stopped) as stopped:
+            finish(stages, tmp_path, replace(LOAD, again=is_anew))
+        advice = f"go on with the load test with: {stages.command} again=true"
+        assert stopped.value.details == (advice if is_anew and has_earlier else "")
 
 
 @pytest.fixture

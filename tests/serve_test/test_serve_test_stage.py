@@ -89,6 +89,8 @@ def test_a_command_keeps_what_it_has_measured_when_it_is_stopped(
     assert [each for other in again.configurations for each in other.probes] == known
     assert again == run.read_serve_test()
     assert not again.is_complete
+    assert again.enough_seconds is not None
+    assert again.enough_seconds > 0.01
 
 
 def started(run: Run) -> list[int]:
@@ -254,6 +256,7 @@ def test_a_format_whose_answers_depend_on_their_batch_is_not_batched(
         ("largest_batch=1",),
         ("windows=[5]", "p99_limit=0.5"),
         ("format=elsewhere",),
+        ("device=cuda",),
     ],
 )
 def test_a_mistake_is_one_line_before_anything_is_measured(
@@ -271,6 +274,13 @@ def test_a_file_that_cannot_be_loaded_is_one_line(run: Run) -> None:
         serve_test(run, options(run, "format=unloadable"), "a command", ignore)
 
 
+def test_a_runtime_with_other_settings_than_requested_is_not_put_under_load(run: Run) -> None:
+    refused = "elsewhere-silently: asked for device cpu, runs with gpu"
+    with pytest.raises(LightshipError, match=refused):
+        serve_test(run, options(run, "format=elsewhere-silently"), "a command", ignore)
+    assert not run.serve_test.exists()
+
+
 @contextlib.contextmanager
 def streams(run: Run, name: str, count: int = 1, seconds: float = 15) -> Iterator[ProcessStreams]:
     limits = Limits(threads=1, answer_seconds=seconds, resident_bytes=10**10, group="")
@@ -278,7 +288,8 @@ def streams(run: Run, name: str, count: int = 1, seconds: float = 15) -> Iterato
     def start() -> WorkerProcess:
         return WorkerProcess(name, run.exports / name, "cpu", limits)
 
-    with contextlib.closing(ProcessStreams(start, count, IMAGES, 3, seconds)) as opened:
+    opening = ProcessStreams(start, count, IMAGES, 3, seconds, at_once=count)
+    with contextlib.closing(opening) as opened:
         yield opened
 
 

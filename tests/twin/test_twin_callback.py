@@ -27,9 +27,11 @@ class Command:
     def __init__(self, code: int = 0) -> None:
         self.code = code
         self.calls: list[tuple[str, list[str]]] = []
+        self.held: Path | None = None
 
-    def __call__(self, module: str, argv: list[str]) -> int:
+    def __call__(self, module: str, argv: list[str], *, held: Path) -> int:
         self.calls.append((module, argv))
+        self.held = held
         return self.code
 
 
@@ -63,6 +65,7 @@ def test_the_command_gets_the_run_and_the_cost_of_the_training_is_kept(
 ) -> None:
     fit(TwinCallback(enabled=True), trainer())
     assert command.calls == [("src.twin", [str(run.folder)])]
+    assert command.held == run.folder
     cost = TwinFiles(run).read_training()
     assert cost is not None
     assert cost.peak_rss_bytes > 0
@@ -104,7 +107,7 @@ def test_a_failure_is_one_line_and_fails_the_command_at_its_end(
 def test_a_signal_ends_the_training_command(
     run: Run, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
-    def stop(*_: object) -> int:
+    def stop(*_: object, **__: object) -> int:
         raise Stopped(2)
 
     monkeypatch.setattr(callback, "run_in_subprocess", stop)

@@ -14,9 +14,11 @@ import sys
 
 from src.benchmark.options import BenchmarkOptions
 from src.cli.commands import other_version
-from src.cli.stage_command import parse
+from src.cli.run_lock import RunLock
+from src.cli.stage_command import going_on, parse
+from src.run.earlier_results import EarlierResults
 from src.system.console import StageDisplay, open_console
-from src.system.project_commands import typed
+from src.system.project_commands import typed, without_again
 from src.system.signals import resume_advice
 
 
@@ -32,13 +34,15 @@ def main() -> None:
     from src.serve_test.measurement_end import finish_measurement
 
     run, options = parse("benchmark", __doc__, BenchmarkOptions)
-    run.remove_unfinished()
-    data = data_of(run)
-    console = open_console()
-    advice = f"go on with: {typed('src.benchmark', sys.argv[1:])}"
-    with resume_advice(lambda: advice):
-        with StageDisplay(console) as report:
-            results = measure_unless_done(run, data, options, report)
-        for line in run_splits.notes(data):
-            console.print(line, soft_wrap=True, markup=False)
-        finish_measurement(run, results, options, console)
+    with RunLock.held(run):
+        run.remove_unfinished()
+        data = data_of(run)
+        console = open_console()
+        earlier = EarlierResults(run)
+        command = typed("src.benchmark", without_again(sys.argv[1:]))
+        with resume_advice(lambda: going_on("benchmark", earlier)):
+            with StageDisplay(console) as report:
+                results = measure_unless_done(run, data, options, report, command)
+            for line in run_splits.notes(data):
+                console.print(line, soft_wrap=True, markup=False)
+            finish_measurement(run, results, options, console)

@@ -6,16 +6,16 @@ python -m src.export lightning_logs/convnext_t/version_0 --formats '[onnx_int8]'
 from __future__ import annotations
 
 import dataclasses
-import sys
 
 from src import formats
-from src.cli.stage_command import parse
+from src.cli.run_lock import RunLock
+from src.cli.stage_command import going_on, parse
 from src.export.options import ExportOptions
 from src.report.sections import health
 from src.report.writers import cards
+from src.run.earlier_results import EarlierResults
 from src.run.folder import Run
 from src.system.console import StageDisplay, open_console
-from src.system.project_commands import typed
 from src.system.signals import resume_advice
 
 
@@ -30,24 +30,25 @@ def main() -> None:
     run, options = parse("export", __doc__, ExportOptions)
     options = with_baseline(run, options)
     checkpoint = run.require(run.exported_checkpoint, "train it again")
-    run.remove_unfinished()
-    data = data_of(run)
-    console = open_console()
-    advice = f"go on with: {typed('src.export', sys.argv[1:])}"
-    with resume_advice(lambda: advice), StageDisplay(console) as report:
-        manifest = export_run(run, Checkpoint.read(checkpoint), data, options, report)
-    for line in run_splits.notes(data):
-        console.print(line, soft_wrap=True, markup=False)
-    if warning := health.warning(manifest.health):
-        console.print(warning, soft_wrap=True, style="yellow")
-    cards.write(run)
-    for name, export in manifest.formats.items():
-        size = sum(file.bytes for file in export.files)
-        result = f"{size / 1e6:.1f} MB" if export.status == "ok" else export.reason
-        console.print(f"{name}: {export.status}, {result}")
-        if embedded := export.embedded:
-            console.print(f"{embedded.folder}: {embedded.reason or embedded.status}")
-    require_success(manifest)
+    with RunLock.held(run):
+        run.remove_unfinished()
+        data = data_of(run)
+        console = open_console()
+        earlier = EarlierResults(run)
+        with resume_advice(lambda: going_on("export", earlier)), StageDisplay(console) as report:
+            manifest = export_run(run, Checkpoint.read(checkpoint), data, options, report)
+        for line in run_splits.notes(data):
+            console.print(line, soft_wrap=True, markup=False)
+        if warning := health.warning(manifest.health):
+            console.print(warning, soft_wrap=True, style="yellow")
+        cards.write(run)
+        for name, export in manifest.formats.items():
+            size = sum(file.bytes for file in export.files)
+            result = f"{size / 1e6:.1f} MB" if export.status == "ok" else export.reason
+            console.print(f"{name}: {export.status}, {result}")
+            if embedded := export.embedded:
+                console.print(f"{embedded.folder}: {embedded.reason or embedded.status}")
+        require_success(manifest)
 
 
 def with_baseline(run: Run, options: ExportOptions) -> ExportOptions:

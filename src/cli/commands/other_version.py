@@ -12,6 +12,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from src.cli.run_lock import RunLock
 from src.cli.stage_command import parse
 from src.errors import LightshipError, UsageError
 from src.system.console import StageDisplay, open_console
@@ -36,18 +37,19 @@ def main() -> None:
 
     _require_version(sys.argv[1:])
     run, options = parse("benchmark", __doc__, VersionOptions, needed="--with PACKAGE==VERSION ")
-    run.remove_unfinished()
-    data = data_of(run)
-    console = open_console()
-    advice = f"start again with: {typed('src.benchmark', sys.argv[1:])}"
-    with resume_advice(lambda: advice), StageDisplay(console) as report:
-        comparison = compare_versions(run, data, options, report)
-    for line in run_splits.notes(data):
-        console.print(line, soft_wrap=True, markup=False)
-    for sentence in sentences(comparison):
-        console.print(sentence, soft_wrap=True, markup=False)
-    console.print(f"Figures: {run.versions}", soft_wrap=True, markup=False)
-    require_no_regression(comparison, strict=options.strict)
+    with RunLock.held(run):
+        run.remove_unfinished()
+        data = data_of(run)
+        console = open_console()
+        advice = f"start again with: {typed('src.benchmark', sys.argv[1:])}"
+        with resume_advice(lambda: advice), StageDisplay(console) as report:
+            comparison = compare_versions(run, data, options, report)
+        for line in run_splits.notes(data):
+            console.print(line, soft_wrap=True, markup=False)
+        for sentence in sentences(comparison):
+            console.print(sentence, soft_wrap=True, markup=False)
+        console.print(f"Figures: {run.versions}", soft_wrap=True, markup=False)
+        require_no_regression(comparison, strict=options.strict)
 
 
 def _require_version(argv: list[str]) -> None:

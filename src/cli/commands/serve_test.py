@@ -10,10 +10,12 @@ output is serve_test.json and load.png in the run; the same command goes on wher
 
 from __future__ import annotations
 
-import sys
+import functools
 
-from src.cli.stage_command import command_line, parse
+from src.cli.run_lock import RunLock
+from src.cli.stage_command import command_line, going_on, parse
 from src.errors import LightshipError
+from src.run.earlier_results import EarlierResults
 from src.serve_test.options import ServeTestOptions
 from src.system.console import StageDisplay, open_console
 from src.system.project_commands import typed
@@ -36,25 +38,29 @@ def main() -> None:
     from src.report.writers.console import rich_table, show_lines
     from src.serve_test.stage import serve_test
 
-    run.remove_unfinished()
-    command = command_line("serve_test")
-    console = open_console()
-    again = typed("src.serve_test", sys.argv[1:])
-    with resume_advice(lambda: f"go on with: {again}"), StageDisplay(console) as report:
-        record = serve_test(run, options, command, report)
-    # An earlier result stays in its place if this one has none.
-    is_kept = record.choice is None and not record.is_complete
-    place = run.unfinished_serve_test
-    place = place if is_kept and place.is_file() else run.serve_test
-    chart = load_chart(record)
-    if chart is not None and place == run.serve_test:
-        save(chart.draw(), run.own(f"{chart.name}.png"))
-    section = load.section(record)
-    console.print(rich_table(section.table, narrow=console.is_terminal, bold_chosen=True))
-    show_lines(section.notes, console)
-    show_lines(section.sentences, console, style="bold")
-    show_lines([f"Measurement: {place}"], console)
-    if run.benchmark.is_file() and place == run.serve_test:
-        show_lines([f"Add it to the report: {typed('src.report')} {run.quoted}"], console)
-    if record.choice is None:
-        raise LightshipError(f"no configuration of {record.format} was shown to hold a rate")
+    with RunLock.held(run):
+        run.remove_unfinished()
+        command = command_line("serve_test")
+        console = open_console()
+        advice = functools.partial(going_on, "serve_test", EarlierResults(run))
+        with resume_advice(advice), StageDisplay(console) as report:
+            record = serve_test(run, options, command, report)
+        # An earlier result stays in its place if this one has none.
+        is_kept = record.choice is None and not record.is_complete
+        place = run.unfinished_serve_test
+        place = place if is_kept and place.is_file() else run.serve_test
+        chart = load_chart(record)
+        if chart is not None and place == run.serve_test:
+            save(chart.draw(), run.own(f"{chart.name}.png"))
+        section = load.section(record)
+        console.print(rich_table(section.table, narrow=console.is_terminal, bold_chosen=True))
+        show_lines(section.notes, console)
+        show_lines(section.sentences, console, style="bold")
+        show_lines([f"Measurement: {place}"], console)
+        if run.benchmark.is_file() and place == run.serve_test:
+            show_lines([f"Add it to the report: {typed('src.report')} {run.quoted}"], console)
+        if record.choice is None:
+            rest = load.remedy(record, "max_seconds", "the same command")
+            raise LightshipError(
+                f"no configuration of {record.format} was shown to hold a rate{rest}"
+            )

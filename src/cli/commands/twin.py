@@ -11,12 +11,9 @@ twin; export and measure it as the formats onnx_int8_twin, openvino_int8_twin an
 
 from __future__ import annotations
 
-import sys
-
-from src.cli.stage_command import command_line, parse
-from src.errors import UsageError
-from src.run.folder import Run
-from src.run.twin_files import TwinFiles
+from src.cli.run_lock import RunLock
+from src.cli.stage_command import command_line, going_on, parse
+from src.run.earlier_results import EarlierResults
 from src.system import log_filters
 from src.system.console import StageDisplay, open_console
 from src.system.project_commands import typed
@@ -44,36 +41,24 @@ def main() -> None:
 
     log_filters.silence_lightning()
     torch.set_flush_denormal(True)  # as in the run's training
-    run.remove_unfinished()
-    command, again = command_line("twin"), typed("src.twin", sys.argv[1:])
-    console = open_console()
-    with (
-        resume_advice(lambda: f"go on with: {_again(run, options, again)}"),
-        StageDisplay(console) as report,
-    ):
-        record = make_twin(run, options, command, report)
-    show_lines([*twin.tried(record)], console)
-    if record.reason is not None:
-        show_lines([f"No twin: {record.reason}."], console, style="bold")
-        return
-    show_lines([*sentences(record), *against_exported(record)], console, style="bold")
-    show_lines(
-        [
-            f"It took {record.seconds / 60:.1f} minutes. Account: {run.twin_record}",
-            f"Export it: {typed('src.export')} {run.quoted} formats=[onnx_fp32,{_FORMATS}]",
-        ],
-        console,
-    )
-
-
-def _again(run: Run, options: TwinOptions, command: str) -> str:
-    """Return the command that goes on; ``again=true`` would begin anew once more."""
-    if not options.again:
-        return command
-    try:
-        begun = TwinFiles(run).read_unfinished()
-    except UsageError:  # of an earlier command: this one has not begun
-        begun = None
-    if begun is None:
-        return command
-    return " ".join(word for word in command.split(" ") if word.lstrip("-") != "again=true")
+    with RunLock.held(run):
+        run.remove_unfinished()
+        command, earlier = command_line("twin"), EarlierResults(run)
+        console = open_console()
+        with (
+            resume_advice(lambda: going_on("twin", earlier)),
+            StageDisplay(console) as report,
+        ):
+            record = make_twin(run, options, command, report)
+        show_lines([*twin.tried(record)], console)
+        if record.reason is not None:
+            show_lines([f"No twin: {record.reason}."], console, style="bold")
+            return
+        show_lines([*sentences(record), *against_exported(record)], console, style="bold")
+        show_lines(
+            [
+                f"It took {record.seconds / 60:.1f} minutes. Account: {run.twin_record}",
+                f"Export it: {typed('src.export')} {run.quoted} formats=[onnx_fp32,{_FORMATS}]",
+            ],
+            console,
+        )

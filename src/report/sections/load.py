@@ -81,13 +81,33 @@ def notes(record: ServeTest) -> Iterator[str]:
         if configuration.reason:
             yield f"{name_of(configuration)}: {configuration.reason}."
     if not record.is_complete:
-        # With it, a command begins anew.
-        how = ", without again=true," if "again=" in record.command and record.choice else ""
-        yield (
-            f"The measurement is not complete. The same command{how} goes on with it, and tries "
-            "again what was given up."
-        )
+        yield f"The measurement is not complete. {_rest(record)}"
     yield from record.notes
+
+
+def remedy(record: ServeTest, option: str, going_on: str) -> str:
+    """Return the second half of a sentence on a test that has shown no rate; empty if it is done.
+
+    Args:
+        record: of the test.
+        option: name of its time limit in the user's command.
+        going_on: phrase on the command that goes on.
+    """
+    if record.is_complete:
+        return ""
+    if record.enough_seconds is None:
+        return f"; {going_on} goes on with it"
+    return f": the time was over; {option}={record.enough_seconds:.0f} is enough for all of it"
+
+
+def _rest(record: ServeTest) -> str:
+    """Return a sentence on the command that measures what is missing."""
+    # With again=true, a command begins anew.
+    how = ", without again=true," if "again=" in record.command and record.choice else ""
+    if record.enough_seconds is not None:
+        limit = f"max_seconds={record.enough_seconds:.0f}"
+        return f"The time was over: the same command with {limit}{how} measures the rest."
+    return f"The same command{how} goes on with it, and tries again what was given up."
 
 
 def _batching(configuration: Configuration) -> str:
