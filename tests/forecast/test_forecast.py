@@ -20,7 +20,8 @@ from src.cli.commands import search as search_command
 from src.data.restore import PATHS
 from src.errors import LightshipError, UsageError
 from src.forecast import candidate, page
-from src.forecast.candidate import SHORT_TRAINING, Request, named_file, requests_of
+from src.forecast.candidate import SHORT_TRAINING, Request, requests_of
+from src.forecast.named_files import OF_PATHS, named_file
 from src.forecast.occupancy import LOCK, alone_in
 from src.forecast.records import Forecast, TrainingCost
 from src.forecast.stage import RECORD, forecast, known, sorted_by_latency
@@ -110,7 +111,7 @@ def test_the_key_does_not_depend_on_a_folder_that_the_command_makes(
 
 
 def test_the_options_of_data_that_are_paths_are_known() -> None:
-    assert set(PATHS) <= candidate._OPTIONS_OF_PATHS
+    assert set(PATHS) <= OF_PATHS
 
 
 def test_a_home_that_nobody_has_is_no_file() -> None:
