@@ -9,7 +9,7 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Protocol
 
-from src.benchmark.training_curves import read as read_curves
+from src.benchmark.training_curves import top1_by_epoch
 from src.callbacks.pause import PauseAfterEpoch
 from src.errors import UsageError, one_line
 from src.forecast.candidate import Request
@@ -159,10 +159,5 @@ def _best_until(run: Run, epoch: int, best: float) -> float:
     The curve of a training that was killed may lack epochs. Then the present best is returned,
     which may be of a later epoch.
     """
-    curves = read_curves(run.folder)
-    curve = curves.val_top1 if curves else None
-    if curve is None:
-        return best
-    points = zip(curve.epochs, curve.values, strict=True)
-    until = {round(at): value for at, value in points if at <= epoch}
+    until = {at: value for at, value in top1_by_epoch(run.folder).items() if at <= epoch}
     return max(until.values()) if set(until) >= set(range(1, epoch + 1)) else best

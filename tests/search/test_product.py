@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torch.utils.tensorboard import SummaryWriter
 
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.statistics.latency import call_seconds
@@ -124,6 +125,21 @@ def test_what_is_trained_already_runs_no_command(
     commands.write(6, within=True)  # stopped in the middle of the seventh epoch
     assert trials.train(REQUEST, KEY, 7, 12).epoch == 7
     assert len(commands.calls) == 1
+
+
+@pytest.mark.parametrize("epochs", [12, 900])
+def test_an_earlier_rung_of_a_finished_training_has_the_best_accuracy_until_then(
+    trials: ProductTrials, commands: FakeCommands, epochs: int
+) -> None:
+    commands.write(epochs)
+    with SummaryWriter(str(commands.run)) as writer:
+        for epoch in range(epochs):
+            writer.add_scalar("epoch", epoch, epoch)
+            writer.add_scalar("val/loss", 1, epoch)
+            writer.add_scalar("val/top1", 0.9 if epoch == 5 else epoch / 1000, epoch)
+    assert trials.train(REQUEST, KEY, 5, epochs).top1 == pytest.approx(0.004)
+    assert trials.train(REQUEST, KEY, 7, epochs).top1 == pytest.approx(0.9)
+    assert commands.calls == []
 
 
 def test_a_training_that_fails_or_ends_early_is_no_training(
