@@ -17,6 +17,7 @@ import pytest
 
 from src.cli.commands import forecast as command
 from src.cli.commands import search as search_command
+from src.cli.grammar import all_options, translate
 from src.data.restore import PATHS
 from src.errors import LightshipError, UsageError
 from src.forecast import candidate, page
@@ -93,6 +94,14 @@ def test_a_file_does_not_make_a_forecast_put_its_networks_under_load() -> None:
         ("load_max_seconds", "null"),
     ):
         assert f"benchmark.{name}={value}" in later
+
+
+def test_a_file_does_not_change_the_baseline_of_a_forecast(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("benchmark: {baseline: onnx_fp32}\n")
+    [request] = requests_of([f"--config={own}", "benchmark=quick"], "resnet34")
+    argv = request.argv(Path("x"))
+    assert all_options(translate(argv, CONFIGS))["benchmark.baseline"] == "eager"
 
 
 def test_the_key_does_not_depend_on_a_folder_that_the_command_makes(
