@@ -15,6 +15,7 @@ from src.errors import UsageError, one_line
 from src.forecast.candidate import Request
 from src.forecast.stage import last_line
 from src.run.folder import Run
+from src.search import run_words
 from src.search.occupancy import held_for_training
 from src.search.trials import Trained, TrialError, slug
 
@@ -60,11 +61,15 @@ def train(
     with held_for_training(root) as lock:
         run = _newest_run(root)
         if run is None or _progress(Run.of(run))[0] < epoch:
+            if run is not None:
+                run_words.forget(Run.of(run))
             words = words_of(request, root, resumes=run is not None)
             if epoch < epochs:
                 words.append(pause_after(epoch))
             run_logged(run_command, folder, "src.train", words, place.name, kept_open=[lock])
             run = _newest_run(root)
+            if run is not None:
+                run_words.note(Run.of(run), request)
     if run is None:
         raise TrialError(f"{request.name}: the training left no checkpoint")
     reached, best = _progress(Run.of(run))

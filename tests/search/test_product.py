@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -26,7 +27,7 @@ from src.run.folder import Run
 from src.run.latency import Cell
 from src.run.layout import as_dict
 from src.run.reading import convert
-from src.search import training
+from src.search import run_words, training
 from src.search.occupancy import LOCK, TRAINING_LOCK, held_for_training, occupied
 from src.search.product import ProductTrials
 from src.search.training import LOGS
@@ -140,6 +141,24 @@ def test_an_earlier_rung_of_a_finished_training_has_the_best_accuracy_until_then
     assert trials.train(REQUEST, KEY, 5, epochs).top1 == pytest.approx(0.004)
     assert trials.train(REQUEST, KEY, 7, epochs).top1 == pytest.approx(0.9)
     assert commands.calls == []
+
+
+def test_a_training_notes_its_command_in_the_run_when_it_has_ended(
+    trials: ProductTrials, commands: FakeCommands
+) -> None:
+    other = dataclasses.replace(REQUEST, rest=("data=digits", "benchmark=quick"))
+    trials.train(REQUEST, KEY, 3, 12)
+    run = Run.of(commands.run)
+    assert run_words.are_of(run, REQUEST)
+    trials.train(other, KEY, 6, 12)
+    assert run_words.are_of(run, other)
+    trials.train(REQUEST, KEY, 6, 12)  # no command is run, so config.yaml is that of the other
+    assert run_words.are_of(run, other)
+    commands.code = 2  # it may have replaced the options before it failed
+    with pytest.raises(TrialError):
+        trials.train(REQUEST, KEY, 12, 12)
+    assert not run_words.are_of(run, REQUEST)
+    assert not run_words.are_of(run, other)
 
 
 def test_a_training_that_fails_or_ends_early_is_no_training(
