@@ -289,7 +289,10 @@ def test_a_training_that_was_left_on_another_machine_is_waited_for(tmp_path: Pat
     search = threading.Thread(target=work)
     search.start()
     assert waited.wait(60)
-    assert reports == [f"waiting for another search in {tmp_path}, or for a training that one left"]
+    expected = (
+        f"waiting for another search in {tmp_path}, or for a training that one left: process "
+    )
+    assert reports[0].startswith(f"{expected}: process {child.pid} (")
     child.communicate()
     search.join(60)
     assert reports[1:] == ["works"]
