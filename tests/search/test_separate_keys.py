@@ -292,3 +292,15 @@ def test_a_run_is_known_to_have_the_options_of_the_command_that_trained_or_judge
     run_words.forget(Run.of(tmp_path / run))
     with pytest.raises(TrialError):
         adopt_options(tmp_path, REQUEST, run, failing)
+
+
+def test_the_budget_counts_the_work_on_the_candidates_of_the_command(tmp_path: Path) -> None:
+    trials = PlantedTrials(GRID)
+    first = search(tmp_path, trials, plan(*QUICK))
+    assert first.spent.total == pytest.approx(trials.now)
+    second = search(tmp_path, trials, plan(*OTHER))  # keeps the trainings
+    assert second.spent.training_s == first.spent.training_s
+    before = trials.now
+    trials.done.clear()
+    third = search(tmp_path, trials, plan(*QUICK, "model.lr=0.1"))  # other candidates
+    assert third.spent.total == pytest.approx(trials.now - before)
