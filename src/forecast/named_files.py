@@ -8,7 +8,7 @@ from pathlib import Path
 from src.system import atomic_files
 
 # Last parts of the names of options that are paths.
-OF_PATHS = {"root", "file", "path", "folder", "weights", "cache_dir", "default_root_dir"}
+OF_PATHS = {"root", "file", "path", "folder", "weights", "cache_dir"}
 
 
 def named_file(word: str) -> list[str]:

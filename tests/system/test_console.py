@@ -9,11 +9,11 @@ from rich.console import Console
 
 from src.system.console import StageDisplay
 
-LONG = f"waiting for another search, which is stopped; it goes on with: kill -CONT {12345678901}"
+LONG = "waiting for another search, which is stopped; it goes on with: kill -CONT 12345678901"
 
 
 @pytest.mark.parametrize("is_terminal", [True, False])
-def test_a_line_that_does_not_fit_beside_the_bar_is_printed_in_full(is_terminal: bool) -> None:  # noqa: FBT001
+def test_a_line_that_does_not_fit_beside_the_bar_is_printed_in_full(is_terminal: bool) -> None:
     file = io.StringIO()
     console = Console(file=file, force_terminal=is_terminal, width=60, markup=False)
     with StageDisplay(console) as report:
