@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +28,7 @@ def read(folder: Path) -> TrainingCurves | None:
         The curves; None if there are no events of a training.
     """
     series = scalars.read(folder)
-    validated = series.get(_TAGS["val_loss"], [])
-    if not validated:
-        return None
-    epoch_of_step = {point.step: point.value for point in series.get(_EPOCH, [])}
-    # An epoch is validated at its last step, where Lightning also logs its number.
-    ends = {
-        point.step: epoch_of_step[point.step] + 1
-        for point in validated
-        if point.step in epoch_of_step
-    }
+    ends = _ends(series)
     if not ends:
         return None
     steps, epochs = [-1, *ends], [min(ends.values()) - 1, *ends.values()]
@@ -52,6 +43,34 @@ def read(folder: Path) -> TrainingCurves | None:
             values=[float(point.value) for point in points],
         )
     return TrainingCurves(**curves)
+
+
+def top1_by_epoch(folder: Path) -> dict[int, float]:
+    """Return the validation top-1 after each epoch, also where a chart has too few points.
+
+    The first epoch is 1.
+
+    Args:
+        folder: as for :func:`read`.
+    """
+    series = scalars.read(folder)
+    ends = _ends(series)
+    return {
+        round(ends[point.step]): float(point.value)
+        for point in series.get(_TAGS["val_top1"], [])
+        if point.step in ends and abs(point.value) <= LARGEST
+    }
+
+
+def _ends(series: Mapping[str, Sequence[Scalar]]) -> dict[int, float]:
+    """Return the number of trained epochs by the step at which each was validated."""
+    epoch_of_step = {point.step: point.value for point in series.get(_EPOCH, [])}
+    # An epoch is validated at its last step, where Lightning also logs its number.
+    return {
+        point.step: epoch_of_step[point.step] + 1
+        for point in series.get(_TAGS["val_loss"], [])
+        if point.step in epoch_of_step
+    }
 
 
 def _thinned(points: Sequence[Scalar]) -> Sequence[Scalar]:

@@ -30,7 +30,7 @@ SUBCOMMANDS = ("fit", "validate", "test", "predict")
 DEFAULT_GROUPS = {"model": "resnet34", "data": "digits"}
 
 _VALUE_CHARACTERS = 80  # of a value in a message
-_FLAGS = {"-h", "--help", "--print_config"}  # options that take no value
+FLAGS = {"-h", "--help", "--print_config"}  # options that take no value
 _INIT_ARGS = ".init_args."  # between a group and an option of its class, in a file
 _EXPERIMENT = "experiment"
 _SWITCHES = {"twin"}  # groups that say true or false, also after an experiment
@@ -124,7 +124,7 @@ def _options(translated: Iterable[str], is_read: Callable[[Path], bool]) -> dict
     options: dict[str, object] = {}
     pending = iter(translated)
     for word in pending:
-        if not word.startswith("--") or word in _FLAGS:
+        if not word.startswith("--") or word in FLAGS:
             continue
         name, equals, value = word.removeprefix("--").partition("=")
         value = value if equals else next(pending, "")
@@ -221,7 +221,7 @@ def sort_arguments(
             arguments.configs.append(expand(word.removeprefix("--config="), "--config"))
         elif word.startswith("-"):
             arguments.rest.append(word)
-            if "=" not in word and word not in _FLAGS:
+            if "=" not in word and word not in FLAGS:
                 arguments.rest += [value for value in [next(pending, None)] if value is not None]
         else:
             _add_short_form(word, arguments, configs, help_command)

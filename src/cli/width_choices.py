@@ -135,7 +135,7 @@ def _require_undecided(options: Mapping[str, object], option: str | None) -> Non
         UsageError: they do.
     """
     for name in (WIDTH, f"{_NETWORK_OPTIONS}.{option}"):
-        if name in options and _value(options[name]) not in (None, 1):
+        if name in options:  # at any value: it comes after the width of the candidate
             raise UsageError(
                 name,
                 expected=f"it to be left out beside {NAME}=, which sets the width",

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import itertools
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ import msgspec
 
 from src.errors import UsageError
 from src.forecast.image_listing import listing_hash
+from src.forecast.named_files import named_file
 from src.forecast.records import network_of
 from src.run.circumstances import Environment
 from src.run.layout import as_dict
@@ -43,6 +43,7 @@ SHORT_TRAINING = (
     "export.preflight=false",
     # Without selection images no recipe of int8 is searched: there is no accuracy to keep yet.
     "export.judging_images=0",
+    "benchmark.baseline=eager",  # speed-ups are over eager in every forecast
     "benchmark.load=false",
     "benchmark.load_p99_limit=null",
     "benchmark.load_max_seconds=null",
@@ -54,9 +55,7 @@ SHORT_TRAINING = (
 # All parts train, as in most epochs of a training that begins with frozen ones.
 UNFROZEN = ("finetune.freeze_epochs=0", "finetune.unfreeze_epochs=0")
 
-# Speed-ups are over eager in every forecast.
-_FIXED = ("trainer.default_root_dir=", "benchmark.baseline=", "twin=")
-_OPTIONS_OF_PATHS = {"root", "file", "path", "folder", "weights", "cache_dir", "default_root_dir"}
+_FIXED = ("trainer.default_root_dir=", "twin=")
 _ROOT = Path(__file__).parents[2]
 _MEASUREMENT = _ROOT / "configs" / "benchmark" / "forecast.yaml"
 
@@ -71,6 +70,8 @@ class Request:
     # False if no `model=` names the network: a file, an option or the default chooses it.
     is_named: bool = True
     images: str | None = None  # folder of the user's own images; None for another data set
+    # Options of the line and of its files that name a file or a folder, as ``name=value``.
+    paths: tuple[str, ...] = ()
     width: float | None = None  # factor on the channels; None for the network's own width
 
     @property
@@ -92,6 +93,11 @@ class Request:
         width = [f"{WIDTH}={self.width:g}"] if self.width else []
         size = [f"{_SIZE}{self.image_size}"] if self.image_size else []
         return [*model, *size, *width, *self.rest]
+
+    @property
+    def naming(self) -> tuple[str, ...]:
+        """All words that may name a file or a folder."""
+        return tuple(dict.fromkeys([*self.rest, *self.paths]))
 
     def argv(self, root: Path) -> list[str]:
         """Return the command line of the short training.
@@ -117,7 +123,7 @@ class Request:
         the images of the user, the machine, the versions and the code of this project. The present
         clock of a GPU is left out.
         """
-        return self._hash(environment, self.rest)
+        return self._hash(environment, self.rest, self.paths)
 
     def training_key(self, environment: Environment) -> str:
         """Return a hash of everything that decides the weights: no word of export or measurement.
@@ -125,11 +131,12 @@ class Request:
         Files count as a whole, also those that have such options. It is the key itself if the
         command line has no such word.
         """
-        return self._hash(environment, training_words(self.rest))
+        paths = training_words(self.paths)
+        return self._hash(environment, training_words(self.rest), paths)
 
-    def _hash(self, environment: Environment, rest: Sequence[str]) -> str:
+    def _hash(self, environment: Environment, rest: Sequence[str], paths: Sequence[str]) -> str:
         machine = msgspec.structs.replace(environment.lasting, git_commit=None)
-        named = [named_file(word) for word in rest]
+        named = [named_file(word) for word in dict.fromkeys([*rest, *paths])]
         network: list[object] = [self.model, self.is_named, self.image_size]
         if self.width is not None:
             network.append(self.width)
@@ -155,25 +162,6 @@ def training_words(words: Sequence[str]) -> list[str]:
     return kept
 
 
-def named_file(word: str) -> list[str]:
-    """Return the place of a file or folder that a word names, and the hash of a file.
-
-    A value is a file if there is one, and a folder if it is written as one: ``benchmark=forecast``
-    does not become another word when a folder with that name is made.
-    """
-    name, _, value = word.partition("=")
-    text = value or word
-    last = name.rpartition(".")[2]
-    is_path = os.sep in text or text.startswith((".", "~")) or last in _OPTIONS_OF_PATHS
-    try:
-        path = Path(text).expanduser()
-        if path.is_file():
-            return [str(path.resolve()), atomic_files.sha256(path)]
-        return [str(path.resolve())] if is_path else []
-    except (OSError, RuntimeError):  # the training will say so
-        return []
-
-
 @functools.cache
 def code_hash() -> str:
     """Return a hash of this project's modules and configuration files."""
@@ -183,7 +171,10 @@ def code_hash() -> str:
 
 
 def requests_of(
-    words: Sequence[str], default_model: str, images: str | None = None
+    words: Sequence[str],
+    default_model: str,
+    images: str | None = None,
+    paths: tuple[str, ...] = (),
 ) -> list[Request]:
     """Return a request for each network and image size of a command line.
 
@@ -192,6 +183,7 @@ def requests_of(
             values with commas between, also as ``--model A,B``.
         default_model: name of the network without ``model=``, for messages and files.
         images: folder of the user's own images; None for another data set.
+        paths: the options that name a file or a folder, as ``name=value``.
 
     Raises:
         UsageError: a value is empty, repeated or no image size, an option is set that a forecast
@@ -214,7 +206,7 @@ def requests_of(
     if models:
         _require_no_network(rest)
     return [
-        Request(model, size, rest, is_named=bool(models), images=images)
+        Request(model, size, rest, is_named=bool(models), images=images, paths=paths)
         for model, size in itertools.product(models or [default_model], named or [None])
     ]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from src.system import waiting_lock
+from src.system import lock_holders, waiting_lock
 from src.system.console import Report
 
 LOCK = "forecast.lock"
@@ -27,6 +27,11 @@ def alone_in(folder: Path, report: Report) -> Iterator[int]:
         folder: of the forecast.
         report: gets a line if another process has to be waited for.
     """
-    message = f"waiting for another forecast or search that uses {folder}"
-    with waiting_lock.held(folder / LOCK, lambda: report(message)) as descriptor:
+    lock = folder / LOCK
+
+    def wait() -> None:
+        holders = lock_holders.in_words(lock)
+        report(f"waiting for another forecast or search that uses {folder}{holders}")
+
+    with waiting_lock.held(lock, wait) as descriptor:
         yield descriptor

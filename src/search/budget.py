@@ -23,7 +23,7 @@ class Budget:
 
     Args:
         seconds: of the whole search; None for no bound.
-        measured: returns all steps so far, also those of earlier commands.
+        measured: returns all steps for the candidates so far, also those of earlier commands.
     """
 
     def __init__(self, seconds: float | None, measured: Callable[[], Iterable[Measured]]) -> None:

@@ -13,6 +13,7 @@ import yaml
 from src.errors import UsageError, one_line
 from src.forecast.candidate import Request
 from src.run.folder import Run
+from src.search import run_words
 from src.search.training import LOGS, Command, run_logged, words_of
 from src.search.trials import TrialError
 from src.system import atomic_files, safe_yaml
@@ -23,6 +24,8 @@ _MODULE = "src.cli.judging_options"
 
 def adopt_options(folder: Path, request: Request, run: str, run_command: Command) -> None:
     """Give a run the options that a training of the present command line would give it.
+
+    Nothing is done if it has them already.
 
     All others stay, so the file tells how the run was trained.
 
@@ -36,6 +39,8 @@ def adopt_options(folder: Path, request: Request, run: str, run_command: Command
         TrialError: the options or those of the run cannot be read.
     """
     trained = Run.of(folder / run)
+    if run_words.are_of(trained, request):
+        return
     root = trained.folder.parents[2]
     file = folder / LOGS / f"{root.name}-options.yaml"
     words = words_of(request, root, resumes=False)
@@ -49,4 +54,6 @@ def adopt_options(folder: Path, request: Request, run: str, run_command: Command
     finally:
         file.unlink(missing_ok=True)
     text = "\n".join([*head, yaml.safe_dump(config, sort_keys=False)])
+    run_words.forget(trained)
     atomic_files.write_text(trained.config, text)
+    run_words.note(trained, request)

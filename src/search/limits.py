@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from src.benchmark.statistics.shares import wilson
 from src.forecast.records import FileCost, Timing
+from src.report.sections.speedups import ONE_PROCESS, is_of_one
 from src.run.latency import Interval
 from src.search.records import AccuracyVerdict, Evidence, JudgedFile, LatencyVerdict, Limits
 
@@ -112,15 +114,19 @@ def breaches(file: JudgedFile, limits: Limits) -> list[str]:
 
 
 def excess(file: JudgedFile, limits: Limits) -> float:
-    """Return by which factor a measured file exceeds its worst limit; 1 or less if it keeps all."""
-    ratios = [0.0]
-    if limits.latency_s is not None and file.latency is not None:
-        ratios.append(file.latency.high / limits.latency_s)
-    if limits.size_bytes and file.size_bytes is not None:
-        ratios.append(file.size_bytes / limits.size_bytes)
-    if limits.memory_bytes and file.peak_rss_bytes is not None:
-        ratios.append(file.peak_rss_bytes / limits.memory_bytes)
-    return max(ratios)
+    """Return by which factor a measured file exceeds its worst limit; 1 or less if it keeps all.
+
+    A figure that has a limit and was not measured exceeds it infinitely.
+    """
+    figures = (
+        (file.latency.high if file.latency else None, limits.latency_s),
+        (file.size_bytes, limits.size_bytes),
+        (file.peak_rss_bytes, limits.memory_bytes),
+    )
+    return max(
+        (math.inf if amount is None else amount / limit for amount, limit in figures if limit),
+        default=0.0,
+    )
 
 
 def milliseconds(seconds: float) -> str:
@@ -129,9 +135,19 @@ def milliseconds(seconds: float) -> str:
     return f"{value:.0f}" if value >= 1000 else f"{value:.3g}"  # noqa: PLR2004  # not 1e+03
 
 
+def in_brackets(interval: Interval) -> str:
+    """Return the 95 % interval of a latency, marked as the report of a run does if it is assumed.
+
+    See :func:`src.benchmark.statistics.latency.speedup`.
+    """
+    bounds = f"[{milliseconds(interval.low)}, {milliseconds(interval.high)}]"
+    return f"{bounds} {ONE_PROCESS}" if is_of_one(interval) else bounds
+
+
 def in_ms(interval: Interval | None) -> str:
     """Return a latency with its interval in words."""
     if interval is None:
         return "latency without an interval"
     low, high = milliseconds(interval.low), milliseconds(interval.high)
-    return f"{milliseconds(interval.value)} ms [{low}, {high}]"
+    is_assumed = f" (assumed: {ONE_PROCESS})" if is_of_one(interval) else ""
+    return f"{milliseconds(interval.value)} ms [{low}, {high}]{is_assumed}"

@@ -138,25 +138,41 @@ class Places:
         self._alive = {*alive}
         return sum(self._places[node] for node in self._places if node in self._alive)
 
-    def take(self) -> str:
-        """Take a place where the fewest trainings were lost, then where the most are free."""
+    def others(self, node: str) -> bool:
+        """Return True if another machine takes trainings."""
+        return any(
+            places and other != node and other in self._alive
+            for other, places in self._places.items()
+        )
+
+    def take(self, avoided: str | None = None) -> str | None:
+        """Take a place where the fewest trainings were lost, then where the most are free.
+
+        Args:
+            avoided: a machine that must not have it.
+
+        Returns:
+            The machine; None if no other one has a free place.
+        """
         free = {
             node: places - self._taken[node]
             for node, places in self._places.items()
-            if node in self._alive and places > self._taken[node]
+            if node in self._alive and node != avoided and places > self._taken[node]
         }
+        if not free:
+            return None
         node = max(free, key=lambda each: (-self._lost[each], free[each]))
         self._taken[node] += 1
         return node
 
     def give_back(self, node: str, *, is_lost: bool = False) -> None:
-        """Free a place whose training has ended."""
+        """Free a place whose training has ended; it may be lost by a fault of the machine."""
         self._taken[node] -= 1
         self._lost[node] += is_lost
 
-    def drop(self, node: str) -> None:
-        """Hand out no more places on a machine."""
-        self._places.pop(node, None)
+    def drop(self, node: str) -> bool:
+        """Hand out no more places on a machine. Return False if it had none."""
+        return self._places.pop(node, None) is not None
 
 
 def require_alike(sights: Sequence[Sight], here: Sight, place: Place) -> None:

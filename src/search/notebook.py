@@ -131,24 +131,20 @@ class Notebook:
         rungs = sorted([*measured.rungs, rung], key=lambda entry: entry.epoch)
         self._keep(msgspec.structs.replace(measured, rungs=rungs, run=trained.run))
 
-    def take_over(self, measured: Measured) -> bool:
+    def take_over(self, measured: Measured) -> None:
         """Forget the files in a candidate's run that were made with other options.
 
         They are replaced when the candidate is judged.
-
-        Returns:
-            True if a command with other options of export or measurement used the run.
         """
         others = [
             entry
             for entry in self._measured.values()
-            if entry.run and entry.run == measured.run and entry.key != measured.key
+            if entry.files and entry.run == measured.run and entry.key != measured.key
         ]
         for entry in others:
             self._measured[entry.key] = msgspec.structs.replace(entry, files=[])
         if others:
             self._write(finished=False)
-        return bool(others)
 
     def add_files(self, measured: Measured, judged: Judged, seconds: float) -> None:
         """Write down the files of a candidate, beside those of formats that were known before."""

@@ -7,11 +7,12 @@ A training on another machine cannot inherit the lock of the folder, so it has o
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from src.system import waiting_lock
+from src.system import lock_holders, waiting_lock
 from src.system.console import Report
 
 LOCK = "search.lock"
@@ -29,7 +30,8 @@ def occupied(folder: Path, report: Report) -> Iterator[int]:
         folder: of the search.
         report: gets a line if another process has to be waited for.
     """
-    with waiting_lock.held(folder / LOCK, lambda: report(_waiting(folder))) as descriptor:
+    lock = folder / LOCK
+    with waiting_lock.held(lock, functools.partial(_tell, report, folder, lock)) as descriptor:
         wait_for_trainings(folder, report)
         yield descriptor
 
@@ -44,12 +46,13 @@ def wait_for_trainings(folder: Path, report: Report) -> None:
         report: gets a line if a training has to be waited for.
     """
     for path in sorted(folder.glob(f"candidates/*/{TRAINING_LOCK}")):
-        with waiting_lock.held(path, lambda: report(_waiting(folder))):
+        with waiting_lock.held(path, functools.partial(_tell, report, folder, path)):
             pass
 
 
-def _waiting(folder: Path) -> str:
-    return f"waiting for another search in {folder}, or for a training that one left"
+def _tell(report: Report, folder: Path, lock: Path) -> None:
+    holders = lock_holders.in_words(lock)
+    report(f"waiting for another search in {folder}, or for a training that one left{holders}")
 
 
 @contextmanager

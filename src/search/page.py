@@ -9,6 +9,7 @@ from rich.console import Console
 
 from src.forecast.records import own_width_line
 from src.report.document import MISSING, Cell, Column, Head, Table, number, tabulate, text_column
+from src.report.sections.speedups import is_of_one
 from src.report.writers import html
 from src.report.writers.console import rich_table, show_lines
 from src.report.writers.markdown import bold, items, table_lines
@@ -17,28 +18,14 @@ from src.search.limits import (
     accuracy_interval,
     accuracy_verdict,
     breaches,
+    in_brackets,
     latency_verdict,
     milliseconds,
 )
+from src.search.page_notes import notes_of
 from src.search.records import JudgedFile, Measured, Outcome, Rung, SearchRecord
 
 TITLE = "Search"
-NOTES = (
-    "Networks are dropped and chosen by their validation accuracy. Only the chosen file is judged "
-    "by the test images: the test accuracy of the best of many is too high.",
-    "An exception: a file that the test images do not show to keep the accuracy of its own network "
-    "is not chosen. Another one: if they do not show the accuracy that is asked for, a file for "
-    "which they do is chosen, of the same network first, then by validation accuracy.",
-    "Networks within one standard error of the best validation accuracy count as equal; then the "
-    "fastest file is chosen. Where an accuracy is asked for, this holds only for networks whose "
-    "validation images show it.",
-    "A forecast rules out and promises nothing: an int8 file of a trained network may be slower "
-    "than in the forecast.",
-    "A latency is of one call with one image on this machine, with its 95 % interval over "
-    "processes. It holds if the whole interval is under the limit. Each interval misses the true "
-    "value in one of twenty cases. Several files were measured, so one that lies at the limit may "
-    "hold by luck: measure the chosen file once more with python -m src.benchmark RUN again=true.",
-)
 
 
 @dataclass(frozen=True)
@@ -87,7 +74,7 @@ def markdown_page(record: SearchRecord) -> str:
         "",
         *table_lines(_evidence(record)),
         "",
-        *items(NOTES),
+        *items(notes_of(row.file for row in files)),
         "",
         f"    {record.command}",
     ]
@@ -109,7 +96,7 @@ def html_page(record: SearchRecord) -> str:
             candidates=_candidates(record),
             judged=_judged(record, files) if files else None,
             evidence=_evidence(record),
-            notes=NOTES,
+            notes=notes_of(row.file for row in files),
             command=record.command,
         )
     )
@@ -226,8 +213,7 @@ def _judged(record: SearchRecord, files: list[_File]) -> Table:
         interval = row.file.latency
         if interval is None:
             return Cell(MISSING)
-        bounds = f"[{milliseconds(interval.low)}, {milliseconds(interval.high)}]"
-        return Cell(milliseconds(interval.value), bounds, value=interval.value)
+        return Cell(milliseconds(interval.value), in_brackets(interval), value=interval.value)
 
     def accuracy(row: _File) -> Cell:
         if row.file.top1 is None:
@@ -272,7 +258,10 @@ def _judged(record: SearchRecord, files: list[_File]) -> Table:
 def _latency_word(file: JudgedFile, record: SearchRecord) -> str:
     if file.status != "ok":
         return file.status
-    return latency_verdict(file.latency, record.limits) or MISSING
+    verdict = latency_verdict(file.latency, record.limits)
+    if verdict and file.latency and is_of_one(file.latency):
+        return f"{verdict}, assumed"
+    return verdict or MISSING
 
 
 def _evidence(record: SearchRecord) -> Table:

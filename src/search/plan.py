@@ -63,7 +63,10 @@ class Plan:
 
 
 def candidates_of(
-    words: Sequence[str], default_model: str, images: str | None = None
+    words: Sequence[str],
+    default_model: str,
+    images: str | None = None,
+    paths: tuple[str, ...] = (),
 ) -> list[Request]:
     """Return the candidates of a command line, one for each network and image size.
 
@@ -72,9 +75,10 @@ def candidates_of(
             values with commas between.
         default_model: name of the network without ``model=``, for messages and files.
         images: folder of the user's own images; None for another data set.
+        paths: the options that name a file or a folder, as ``name=value``.
 
     Raises:
         UsageError: an option is set that a search sets itself, or as for a forecast.
     """
     require_no_own_option(words)
-    return requests_of(words, default_model, images)
+    return requests_of(words, default_model, images, paths)

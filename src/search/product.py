@@ -66,7 +66,7 @@ class ProductTrials:
         return training.train(self.folder, request, key, epoch, epochs, self.run_command)
 
     def adopt_options(self, request: Request, run: str) -> None:
-        """Write the options of this command for export and measurement into a run's config.yaml."""
+        """Write this command's options of export and measurement into a run's config.yaml."""
         adopt_options(self.folder, request, run, self.run_command)
 
     def judge(self, run: str, formats: Sequence[str]) -> Judged:

@@ -14,8 +14,10 @@ from __future__ import annotations
 import logging
 import os
 import signal
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,8 @@ from src.search.machines import (
 )
 from src.search.ray_machines import check, errors_of_lost_machines, machines_of, only_on
 from src.search.remote import Place, RemoteResult
-from src.search.spread import Finished, Lost
-from src.search.trials import TrialError
+from src.search.spread import Doubted, Finished, Lost
+from src.search.trials import Trained, TrialError
 from src.system import machine, signals
 from src.system.console import Report
 
@@ -71,6 +73,14 @@ def connected(options: RayOptions, place: Place, report: Report) -> Iterator[Ray
         ray.shutdown()
 
 
+@dataclass(frozen=True)
+class _Failure:
+    """A training that failed, and the machine on which it did."""
+
+    node: str
+    error: TrialError
+
+
 class RayCluster:
     """The machines of a cluster that this process is connected to.
 
@@ -101,39 +111,85 @@ class RayCluster:
         self._names = {other.node: other.name for other in machines}
         self._report = report
         self._running: dict[Any, tuple[Training, str]] = {}
+        self._waiting: deque[Training] = deque()
+        self._failures: dict[Training, _Failure] = {}
+        self._is_stopping = False
 
     def slots(self) -> int:
         """Return how many trainings the checked machines that are there can take at once."""
         return self._places.count(other.node for other in machines_of(self._ray))
 
     def start(self, training: Training) -> None:
-        """Start a training on a checked machine that has a place."""
-        node = self._places.take()
+        """Start a training on a checked machine that has a place, when there is one for it."""
+        self._waiting.append(training)
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Start the trainings that wait, none of them on a machine on which it has failed."""
+        for training in [*self._waiting]:
+            failure = self._failures.get(training)
+            node = self._places.take(failure.node if failure else None)
+            if node is not None:
+                self._waiting.remove(training)
+                self._running[self._submit(training, node)] = training, node
+
+    def _submit(self, training: Training, node: str) -> Any:
+        """Return the task of a training on a machine."""
         train = self._train.options(
             num_cpus=self._resources.cpus,
             num_gpus=self._resources.gpus,
             max_retries=0,  # the engine tries again, and counts the attempts
             scheduling_strategy=only_on(self._ray, node),
         )
-        task = train.remote(self._place, training, self._resources.cpus, self._variables)
-        self._running[task] = training, node
+        return train.remote(self._place, training, self._resources.cpus, self._variables)
 
     def wait(self, seconds: float) -> Finished | None:
         """Return a training that has ended. Wait at most some seconds for it, and return None."""
+        if not self._is_stopping:
+            self._hand_out()
+        if self._waiting and (self._is_stopping or not self._running):
+            return self._without_place(self._waiting.popleft())
         done, _ = self._ray.wait([*self._running], num_returns=1, timeout=seconds)
         if not done:
             return None
         training, node = self._running.pop(done[0])
         result = self._result(done[0], node)
-        is_lost = isinstance(result, Lost)
-        self._places.give_back(node, is_lost=is_lost)
-        if isinstance(result, Lost | TrialError):
-            return Finished(training, result)
-        if result.failure is not None:
-            ended: Any = TrialError(result.failure)
-        else:
-            ended = result.trained or Lost("it was stopped")
-        return Finished(training, ended, result.seconds, result.machine)
+        ended = _end_of(result)
+        if isinstance(ended, TrialError):
+            ended = self._doubted(training, node, ended)
+        elif isinstance(ended, Trained):
+            self._blame(training, node)
+        self._places.give_back(node, is_lost=isinstance(ended, Lost))
+        if isinstance(result, RemoteResult):
+            return Finished(training, ended, result.seconds, result.machine)
+        return Finished(training, ended)
+
+    def _without_place(self, training: Training) -> Finished:
+        """Return the end of a training that no machine can have."""
+        failure = self._failures.pop(training, None)
+        if failure is None or self._is_stopping:
+            return Finished(training, Lost("it was stopped"))
+        return Finished(training, failure.error)  # no other machine is left to try it
+
+    def _doubted(self, training: Training, node: str, error: TrialError) -> TrialError | Doubted:
+        """Return the failure of a training: in doubt where another machine can try it once.
+
+        A machine whose trainings fail at once is free first, and would have all of them.
+        """
+        if training in self._failures or not self._places.others(node):
+            return error
+        self._failures[training] = _Failure(node, error)
+        return Doubted(str(error))
+
+    def _blame(self, training: Training, node: str) -> None:
+        """Drop the machine on which a training failed that another one could train."""
+        failure = self._failures.pop(training, None)
+        if failure is not None and failure.node != node:
+            self._drop(
+                failure.node,
+                f"{training.request.name} failed there, and not on {self._names[node]}: "
+                f"{failure.error}",
+            )
 
     def _result(self, task: Any, node: str) -> RemoteResult | TrialError | Lost:
         """Return the result of a training, or why there is none."""
@@ -158,13 +214,22 @@ class RayCluster:
             return Lost(reason)
 
     def _drop(self, node: str, reason: str) -> None:
-        self._report(f"no more trainings of this rung on {self._names[node]}: {reason}")
-        self._places.drop(node)
+        if self._places.drop(node):
+            self._report(f"no more trainings of this rung on {self._names[node]}: {reason}")
 
     def stop(self) -> None:
-        """Simulate Ctrl-C in all trainings."""
+        """Simulate Ctrl-C in all trainings, and start none of those that wait."""
+        self._is_stopping = True
         for task in self._running:
             self._ray.cancel(task)
+
+
+def _end_of(result: RemoteResult | TrialError | Lost) -> Trained | TrialError | Lost:
+    if not isinstance(result, RemoteResult):
+        return result
+    if result.failure is not None:
+        return TrialError(result.failure)
+    return result.trained or Lost("it was stopped")
 
 
 def _address(options: RayOptions) -> str:

@@ -181,7 +181,7 @@ class Answer(Record, frozen=True, kw_only=True):
 
 
 class Spent(Record, frozen=True, kw_only=True):
-    """Seconds of the search by stage, of all commands that worked on it."""
+    """Seconds by stage for the candidates of a command, of all commands that worked on them."""
 
     forecast_s: LongSeconds
     training_s: LongSeconds

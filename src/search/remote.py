@@ -28,7 +28,7 @@ class Place:
     Args:
         working_folder: that the command was started in.
         folder: of the search.
-        words: of the command line, which may name files.
+        words: that may name files.
     """
 
     working_folder: Path
@@ -82,7 +82,8 @@ def look(place: Place, token_file: str) -> Sight:
         token_file: name of a file in the folder of the search.
     """
     from src.benchmark.environment.description import package_versions
-    from src.forecast.candidate import code_hash, named_file
+    from src.forecast.candidate import code_hash
+    from src.forecast.named_files import named_file
 
     try:
         os.chdir(place.working_folder)

@@ -34,6 +34,11 @@ class Lost:
 
 
 @dataclass(frozen=True)
+class Doubted(Lost):
+    """A training that failed. It may be its machine, so the cluster tries another one, once."""
+
+
+@dataclass(frozen=True)
 class Finished:
     """The end of a training on a machine.
 
@@ -194,7 +199,10 @@ class _Rung:
                 yield finished, result
                 continue
             self._reason = f" (the last one was lost: {result.reason})"
-            if training not in self._lost:
+            if isinstance(result, Doubted):
+                self._again.append(training)
+                yield finished, result
+            elif training not in self._lost:
                 self._lost.add(training)
                 self._again.append(training)
                 yield finished, result

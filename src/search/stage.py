@@ -229,8 +229,8 @@ class Search:
         """Write down the files of a contender. Return why there are none; None if there are."""
         started = self._clock()
         try:
-            if self._notebook.take_over(measured):
-                self._trials.adopt_options(contender.request, measured.run or "")
+            self._notebook.take_over(measured)
+            self._trials.adopt_options(contender.request, measured.run or "")
             judged = self._trials.judge(measured.run or "", contender.formats)
         except TrialError as error:
             self._notebook.add_lost(measured, self._clock() - started)

@@ -9,12 +9,13 @@ from pathlib import Path
 from signal import SIGKILL
 from typing import Protocol
 
-from src.benchmark.training_curves import read as read_curves
+from src.benchmark.training_curves import top1_by_epoch
 from src.callbacks.pause import PauseAfterEpoch
 from src.errors import UsageError, one_line
 from src.forecast.candidate import Request
 from src.forecast.stage import last_line
 from src.run.folder import Run
+from src.search import run_words
 from src.search.occupancy import held_for_training
 from src.search.trials import Trained, TrialError, slug
 
@@ -60,11 +61,15 @@ def train(
     with held_for_training(root) as lock:
         run = _newest_run(root)
         if run is None or _progress(Run.of(run))[0] < epoch:
+            if run is not None:
+                run_words.forget(Run.of(run))
             words = words_of(request, root, resumes=run is not None)
             if epoch < epochs:
                 words.append(pause_after(epoch))
             run_logged(run_command, folder, "src.train", words, place.name, kept_open=[lock])
             run = _newest_run(root)
+            if run is not None:
+                run_words.note(Run.of(run), request)
     if run is None:
         raise TrialError(f"{request.name}: the training left no checkpoint")
     reached, best = _progress(Run.of(run))
@@ -159,10 +164,5 @@ def _best_until(run: Run, epoch: int, best: float) -> float:
     The curve of a training that was killed may lack epochs. Then the present best is returned,
     which may be of a later epoch.
     """
-    curves = read_curves(run.folder)
-    curve = curves.val_top1 if curves else None
-    if curve is None:
-        return best
-    points = zip(curve.epochs, curve.values, strict=True)
-    until = {round(at): value for at, value in points if at <= epoch}
+    until = {at: value for at, value in top1_by_epoch(run.folder).items() if at <= epoch}
     return max(until.values()) if set(until) >= set(range(1, epoch + 1)) else best

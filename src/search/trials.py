@@ -57,7 +57,7 @@ class Trials(Protocol):
         """
 
     def adopt_options(self, request: Request, run: str) -> None:
-        """Give a run the options of export and measurement of this command.
+        """Give a run the options of export and measurement of this command, if it has others.
 
         Args:
             request: the candidate.

@@ -56,3 +56,12 @@ def test_without_a_validation_or_events_there_are_no_curves(tmp_path: Path) -> N
     assert training_curves.read(tmp_path) is None
     write(tmp_path, range(2), 4, validated=False)
     assert training_curves.read(tmp_path) is None
+
+
+def test_every_epoch_of_a_long_training_has_its_top1(tmp_path: Path) -> None:
+    epochs = 2 * training_curves.MOST_POINTS + 1
+    assert training_curves.top1_by_epoch(tmp_path) == {}
+    write(tmp_path, range(epochs), 1)
+    assert training_curves.top1_by_epoch(tmp_path) == pytest.approx(
+        {epoch + 1: epoch / 10 for epoch in range(epochs)}
+    )

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from src.cli.candidate_choices import Choices, choices_of
+from src.cli.candidate_choices import choices_of
 from src.cli.grammar import all_options, translate
+from src.errors import UsageError
 from src.forecast.candidate import Request, requests_of
-from src.search import training
+from src.search import remote, training
+from src.search.machines import require_alike
+from src.search.remote import Place
 from tests.conftest import CONFIGS
+from tests.search.planted import ENVIRONMENT
 
 ROOT = Path("candidates")
 
@@ -18,7 +22,7 @@ ROOT = Path("candidates")
 def request_of(*words: str) -> Request:
     """Return the only candidate of a command line."""
     choices = choices_of(words, CONFIGS)
-    [request] = requests_of(words, choices.network, choices.images)
+    [request] = requests_of(choices.words, choices.network, choices.images, choices.paths)
     return request
 
 
@@ -110,8 +114,8 @@ def test_the_measurement_of_a_file_wins_over_that_of_a_forecast(own: Path) -> No
 )
 def test_without_a_network_in_a_file_the_default_one_is_named(own: Path, text: str) -> None:
     own.write_text(text)
-    assert choices_of([f"--config={own}"], CONFIGS) == Choices("resnet34")
-    assert choices_of(["--config=missing.yaml"], CONFIGS) == Choices("resnet34")
+    assert choices_of([f"--config={own}"], CONFIGS).network == "resnet34"
+    assert choices_of(["--config=missing.yaml"], CONFIGS).network == "resnet34"
 
 
 def test_the_folder_of_the_users_own_images_is_known(own: Path) -> None:
@@ -128,3 +132,69 @@ def test_the_folder_of_the_users_own_images_is_known(own: Path) -> None:
     # The folder of a download has no images before the first training.
     assert choices_of(["data=pets", "data.root=photos"], CONFIGS).images is None
     assert choices_of(["data=digits"], CONFIGS).images is None
+
+
+def keys_of(*words: str) -> tuple[str, str]:
+    """Return the key of the only candidate of a command line, and that of its training."""
+    request = request_of(*words)
+    return request.key(ENVIRONMENT), request.training_key(ENVIRONMENT)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "data: {class_path: src.data.datasets.csv_file.CSVFile, init_args: {file: NAMED}}\n",
+        "model: {init_args: {weights: NAMED}}\n",
+        "trainer: {callbacks: [{class_path: mine.Callback, init_args: {table: NAMED}}]}\n",
+    ],
+)
+def test_the_content_of_a_file_that_a_file_names_decides_the_key(
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    named = tmp_path / "named.csv"
+    own.write_text(text.replace("NAMED", str(named)))
+    monkeypatch.chdir(tmp_path)  # and back after the look
+    named.write_text("path,label\n1.png,cat\n")
+    before = keys_of(f"--config={own}")
+    assert keys_of(f"--config={own}") == before
+    named.write_text("path,label\n1.png,dog\n")
+    for one, other in zip(keys_of(f"--config={own}"), before, strict=True):
+        assert one != other
+    place = Place(tmp_path, tmp_path, request_of(f"--config={own}").naming)
+    elsewhere = remote.look(place, "none")
+    named.write_text("path,label\n1.png,cat\n")
+    with pytest.raises(UsageError, match=r"named\.csv names to be the same"):
+        require_alike([elsewhere], remote.look(place, "none"), place)
+
+
+def test_a_file_that_a_mapping_on_the_line_names_decides_the_key(tmp_path: Path) -> None:
+    named = tmp_path / "named.csv"
+    words = ("data=csv", f"--data={{init_args: {{file: {named}}}}}")
+    named.write_text("1")
+    before = keys_of(*words)
+    named.write_text("2")
+    assert keys_of(*words)[1] != before[1]
+
+
+def test_folders_of_downloads_do_not_tie_a_key_to_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = keys_of("data=pets")
+    monkeypatch.chdir(tmp_path)
+    assert keys_of("data=pets") == before
+
+
+def test_the_order_and_the_spelling_of_words_decide_no_key(own: Path) -> None:
+    own.write_text("trainer: {max_epochs: 3}\n")
+    keys = {
+        keys_of("model=resnet34", "data=digits", f"--config={own}", *words)
+        for words in (
+            ["trainer.precision=32", "model.lr=0.1"],
+            ["model.lr=0.1", "--trainer.precision=32"],
+            ["--trainer.precision", "32", "model.lr=0.1"],
+        )
+    }
+    assert len(keys) == 1
+    assert keys_of("trainer.precision=32", f"--config={own}", "data=digits", "model=resnet34") != (
+        keys_of("trainer.precision=16", f"--config={own}", "data=digits", "model=resnet34")
+    )

@@ -88,7 +88,19 @@ def test_the_network_of_a_file_has_widths_as_well(tmp_path: Path) -> None:
         ([V2, "model.init_args.pretrained=true"], "widths: expected random weights"),
         ([V2, "experiment=finetune"], "widths: expected random weights"),
         ([V2, "model.weights=mine.pt"], "widths: expected random weights"),
-        ([V2, "model.width=0.75"], "model.width: expected it to be left out beside widths="),
+        *(
+            ([V2, word], "model.width: expected it to be left out beside widths=")
+            for word in (
+                "model.width=0.75",
+                "model.width=1",
+                "model.width=null",
+                "--model.init_args.width=1.0",
+            )
+        ),
+        (
+            [V2, "model.network_options.width_mult=1"],
+            "model.network_options.width_mult: expected it to be left out",
+        ),
         (
             [V2, "model.network_options={width_mult: 0.75}"],
             "model.network_options.width_mult: expected it to be left out",
@@ -100,6 +112,14 @@ def test_what_contradicts_a_width_is_one_line(words: list[str], message: str) ->
         widened(*words)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+def test_a_width_in_a_file_contradicts_widths_at_any_value(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    for line in ("width: 1", "width: 0.5", "network_options: {width_mult: 1}"):
+        own.write_text(f"model: {{init_args: {{{line}}}}}\n")
+        with pytest.raises(UsageError, match="expected it to be left out beside widths="):
+            widened(V2, f"--config={own}")
 
 
 def test_published_weights_are_no_obstacle_at_the_own_width() -> None:

@@ -17,10 +17,12 @@ import pytest
 
 from src.cli.commands import forecast as command
 from src.cli.commands import search as search_command
+from src.cli.grammar import all_options, translate
 from src.data.restore import PATHS
 from src.errors import LightshipError, UsageError
 from src.forecast import candidate, page
-from src.forecast.candidate import SHORT_TRAINING, Request, named_file, requests_of
+from src.forecast.candidate import SHORT_TRAINING, Request, requests_of
+from src.forecast.named_files import OF_PATHS, named_file
 from src.forecast.occupancy import LOCK, alone_in
 from src.forecast.records import Forecast, TrainingCost
 from src.forecast.stage import RECORD, forecast, known, sorted_by_latency
@@ -94,6 +96,14 @@ def test_a_file_does_not_make_a_forecast_put_its_networks_under_load() -> None:
         assert f"benchmark.{name}={value}" in later
 
 
+def test_a_file_does_not_change_the_baseline_of_a_forecast(tmp_path: Path) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text("benchmark: {baseline: onnx_fp32}\n")
+    [request] = requests_of([f"--config={own}", "benchmark=quick"], "resnet34")
+    argv = request.argv(Path("x"))
+    assert all_options(translate(argv, CONFIGS))["benchmark.baseline"] == "eager"
+
+
 def test_the_key_does_not_depend_on_a_folder_that_the_command_makes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, environment: Environment
 ) -> None:
@@ -110,7 +120,7 @@ def test_the_key_does_not_depend_on_a_folder_that_the_command_makes(
 
 
 def test_the_options_of_data_that_are_paths_are_known() -> None:
-    assert set(PATHS) <= candidate._OPTIONS_OF_PATHS
+    assert set(PATHS) <= OF_PATHS
 
 
 def test_a_home_that_nobody_has_is_no_file() -> None:

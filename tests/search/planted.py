@@ -81,6 +81,7 @@ class PlantedTrials:
     start_s: float = 5.0
     done: dict[str, int] = field(default_factory=dict)  # epochs trained, by candidate
     steps: list[tuple[str, str]] = field(default_factory=list)
+    options: dict[str, tuple[str, ...]] = field(default_factory=dict)  # words that a run has
     adopted: list[str] = field(default_factory=list)  # candidates whose runs got other options
     removed: set[str] = field(default_factory=set)  # candidates whose folders are gone
     dies_after: int | None = None  # steps until the command is killed
@@ -160,6 +161,7 @@ class PlantedTrials:
         self._step("train", request.name, self.start_s + (epoch - done) * EPOCH_S)
         self.trained_epochs += epoch - done
         self.done[request.name] = epoch
+        self.options[request.name] = request.rest
         return Trained(f"candidates/{request.name}", epoch, self.top1(request.name, epoch))
 
     def is_present(self, folder: str) -> bool:
@@ -167,7 +169,9 @@ class PlantedTrials:
 
     def adopt_options(self, request: Request, run: str) -> None:
         assert run == f"candidates/{request.name}"
-        self.adopted.append(request.name)
+        if self.options.get(request.name) != request.rest:
+            self.options[request.name] = request.rest
+            self.adopted.append(request.name)
 
     def judge(self, run: str, formats: Sequence[str]) -> Judged:
         name = Path(run).name

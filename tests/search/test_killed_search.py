@@ -76,7 +76,9 @@ def test_a_killed_search_waits_for_its_training_and_trains_no_epoch_twice(tmp_pa
     process = start(tmp_path)
     assert process.stdout is not None
     try:
-        assert process.stdout.readline().startswith("waiting for another search")
+        line = process.stdout.readline()
+        assert line.startswith("waiting for another search")
+        assert f"kill -CONT {training}" in line
     finally:
         os.kill(training, signal.SIGCONT)
     printed = process.communicate(timeout=1800)[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from torch.utils.tensorboard import SummaryWriter
 
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.statistics.latency import call_seconds
@@ -25,7 +27,7 @@ from src.run.folder import Run
 from src.run.latency import Cell
 from src.run.layout import as_dict
 from src.run.reading import convert
-from src.search import training
+from src.search import run_words, training
 from src.search.occupancy import LOCK, TRAINING_LOCK, held_for_training, occupied
 from src.search.product import ProductTrials
 from src.search.training import LOGS
@@ -124,6 +126,39 @@ def test_what_is_trained_already_runs_no_command(
     commands.write(6, within=True)  # stopped in the middle of the seventh epoch
     assert trials.train(REQUEST, KEY, 7, 12).epoch == 7
     assert len(commands.calls) == 1
+
+
+@pytest.mark.parametrize("epochs", [12, 900])
+def test_an_earlier_rung_of_a_finished_training_has_the_best_accuracy_until_then(
+    trials: ProductTrials, commands: FakeCommands, epochs: int
+) -> None:
+    commands.write(epochs)
+    with SummaryWriter(str(commands.run)) as writer:
+        for epoch in range(epochs):
+            writer.add_scalar("epoch", epoch, epoch)
+            writer.add_scalar("val/loss", 1, epoch)
+            writer.add_scalar("val/top1", 0.9 if epoch == 5 else epoch / 1000, epoch)
+    assert trials.train(REQUEST, KEY, 5, epochs).top1 == pytest.approx(0.004)
+    assert trials.train(REQUEST, KEY, 7, epochs).top1 == pytest.approx(0.9)
+    assert commands.calls == []
+
+
+def test_a_training_notes_its_command_in_the_run_when_it_has_ended(
+    trials: ProductTrials, commands: FakeCommands
+) -> None:
+    other = dataclasses.replace(REQUEST, rest=("data=digits", "benchmark=quick"))
+    trials.train(REQUEST, KEY, 3, 12)
+    run = Run.of(commands.run)
+    assert run_words.are_of(run, REQUEST)
+    trials.train(other, KEY, 6, 12)
+    assert run_words.are_of(run, other)
+    trials.train(REQUEST, KEY, 6, 12)  # no command is run, so config.yaml is that of the other
+    assert run_words.are_of(run, other)
+    commands.code = 2  # it may have replaced the options before it failed
+    with pytest.raises(TrialError):
+        trials.train(REQUEST, KEY, 12, 12)
+    assert not run_words.are_of(run, REQUEST)
+    assert not run_words.are_of(run, other)
 
 
 def test_a_training_that_fails_or_ends_early_is_no_training(
@@ -254,7 +289,10 @@ def test_a_training_that_was_left_on_another_machine_is_waited_for(tmp_path: Pat
     search = threading.Thread(target=work)
     search.start()
     assert waited.wait(60)
-    assert reports == [f"waiting for another search in {tmp_path}, or for a training that one left"]
+    expected = (
+        f"waiting for another search in {tmp_path}, or for a training that one left: process "
+    )
+    assert reports[0].startswith(f"{expected}: process {child.pid} (")
     child.communicate()
     search.join(60)
     assert reports[1:] == ["works"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,12 @@ import pytest
 
 from src.errors import UsageError
 from src.search import ray_machines, remote
-from src.search.engine import Training
+from src.search.engine import Ended, Training
 from src.search.machines import Resources
 from src.search.ray_cluster import RayCluster
 from src.search.ray_machines import machines_of
 from src.search.remote import Place, RemoteResult
-from src.search.spread import Finished, Lost
+from src.search.spread import Doubted, Finished, Lost, Spread
 from src.search.trials import Trained, TrialError
 from tests.search import planted_ray
 from tests.search.planted_ray import PlantedRay
@@ -101,10 +102,98 @@ def test_a_worker_that_died_leaves_its_machine_but_another_one_goes_before() -> 
     assert cluster.slots() == 2
     cluster.start(training(0))
     assert ray.tasks[-1][0] == "b"
+    assert ended(cluster).result == Doubted("ValueError: odd")  # another machine may train it
+    answers["a"] = answers["b"]
+    assert cluster.slots() == 2
+    cluster.start(training(0))
+    assert ray.tasks[-1][0] == "a"
     result = ended(cluster).result
     assert isinstance(result, TrialError)
     assert str(result) == "ValueError: odd"
     assert not reports
+
+
+def all_ended(cluster: RayCluster, count: int) -> dict[str, Trained | TrialError]:
+    """Return the results of some trainings by their keys."""
+
+    @contextmanager
+    def connect() -> Iterator[RayCluster]:
+        yield cluster
+
+    engine = Spread(connect, lambda *_: None, lambda: None)
+    ends = engine.train_all(training(number) for number in range(count))
+    return {each.training.key: each.result for each in ends if isinstance(each, Ended)}
+
+
+def test_a_machine_on_which_trainings_fail_at_once_costs_no_candidate() -> None:
+    ray = PlantedRay(["bad", "good"])
+    ray.answer = lambda node, _: (
+        RemoteResult(node, 0.1, failure="lcnet: no such folder")
+        if node == "bad"
+        else RemoteResult(node, 1.0, TRAINED)
+    )
+    reports: list[str] = []
+    results = all_ended(cluster_of(ray, ["bad", "good"], reports), 5)
+    assert results == {str(number): TRAINED for number in range(5)}
+    assert reports == [
+        f"no more trainings of this rung on bad: {REQUEST.name} failed there, and not on good: "
+        "lcnet: no such folder"
+    ]
+    assert [node for node, _ in ray.tasks].count("bad") < 4  # none after the first comparison
+
+
+def test_a_training_that_fails_on_two_machines_has_failed() -> None:
+    ray = PlantedRay(["a", "b", "c"])
+    ray.answer = lambda node, words: (
+        RemoteResult(node, 0.1, failure="lcnet: too large")
+        if words[1].key == "1"
+        else RemoteResult(node, 1.0, TRAINED)
+    )
+    reports: list[str] = []
+    results = all_ended(cluster_of(ray, ["a", "b", "c"], reports), 4)
+    assert {key for key, result in results.items() if result == TRAINED} == {"0", "2", "3"}
+    assert str(results["1"]) == "lcnet: too large"
+    tried = [node for node, words in ray.tasks if words[1].key == "1"]
+    assert len(tried) == len(set(tried)) == 2
+    assert reports == []
+
+
+def test_a_training_that_fails_on_the_only_machine_has_failed() -> None:
+    ray = PlantedRay(["a", "gone"])
+    ray.answer = lambda node, _: RemoteResult(node, 0.1, failure="lcnet: too large")
+    ray.gone.add("gone")
+    [result] = all_ended(cluster_of(ray, ["a"], []), 1).values()
+    assert str(result) == "lcnet: too large"
+    assert len(ray.tasks) == 1
+    ray.gone.clear()
+    cluster = cluster_of(ray, ["a", "gone"], [])
+    assert cluster.slots() == 2
+    cluster.start(training(0))
+    assert isinstance(ended(cluster).result, Doubted)
+    ray.gone.add("gone" if ray.tasks[-1][0] == "a" else "a")  # nobody else is left to try it
+    assert cluster.slots() == 1
+    cluster.start(training(0))
+    result = ended(cluster).result
+    assert type(result) is TrialError
+    assert str(result) == "lcnet: too large"
+
+
+def test_a_training_that_waits_for_another_machine_ends_with_the_stop() -> None:
+    ray = PlantedRay(["a", "b"])
+    ray.answer = lambda node, words: (
+        RemoteResult(node, 0.1, failure="odd") if words[1].key == "0" else None
+    )
+    ray.cancel = lambda _: None  # type: ignore[attr-defined]
+    cluster = cluster_of(ray, ["a", "b"], [])
+    assert cluster.slots() == 2
+    cluster.start(training(0))
+    cluster.start(training(1))
+    assert isinstance(ended(cluster).result, Doubted)
+    cluster.start(training(0))
+    assert cluster.wait(0) is None  # the other machine trains
+    cluster.stop()
+    assert ended(cluster) == Finished(training(0), Lost("it was stopped"))
+    assert cluster.wait(0) is None
 
 
 def look_on(

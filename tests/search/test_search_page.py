@@ -16,8 +16,9 @@ from src.cli.stage_command import parse
 from src.forecast.records import FileCost, Timing
 from src.search import page
 from src.search.answer import answer_of, standard_error
-from src.search.limits import breaches, evidence_of
-from src.search.records import Limits, SearchRecord
+from src.search.limits import breaches, evidence_of, excess
+from src.search.page_notes import NOTES
+from src.search.records import JudgedFile, Limits, SearchRecord
 from tests.search.planted import Planted, PlantedTrials, plan_of, search
 
 GRID = {
@@ -109,6 +110,43 @@ def test_a_file_that_is_not_shown_to_keep_its_accuracy_is_passed_over(
     assert answer.satisfied
 
 
+def test_the_interval_of_one_process_is_shown_as_assumed(tmp_path: Path) -> None:
+    class OneProcess(PlantedTrials):
+        def file(self, name: str, format_: str) -> JudgedFile:
+            made = super().file(name, format_)
+            assert made.latency is not None
+            latency = msgspec.structs.replace(made.latency, processes=1)
+            return msgspec.structs.replace(made, latency=latency)
+
+    grid = {"a-32px": GRID["<b>x-32px"]}
+    for trials, is_assumed in ((OneProcess(grid), True), (PlantedTrials(grid), False)):
+        folder = tmp_path / type(trials).__name__
+        record = search(folder, trials, plan_of(grid, LIMITS, rungs=0))
+        assert ("(assumed: one process) under 5 ms" in page.sentence(record)) is is_assumed
+        for text in (page.markdown_page(record), page.html_page(record)):
+            assert ("] one process" in text) is is_assumed
+            assert ("holds, assumed" in text) is is_assumed
+            assert ("assumes that it is at most a quarter" in text) is is_assumed
+        slow = msgspec.structs.replace(record.measured[0].files[0], keeps_budget=True)
+        [reason] = breaches(slow, Limits(latency_s=1e-5))
+        assert ("assumed" in reason) is is_assumed
+
+
+def test_a_missing_figure_is_farther_from_its_limit_than_any_other(record: SearchRecord) -> None:
+    judged = next(entry for entry in record.measured if entry.files)
+    measured = msgspec.structs.replace(judged.files[0], peak_rss_bytes=300)
+    limits = Limits(latency_s=10.0, size_bytes=10**9, memory_bytes=100)
+    assert excess(measured, limits) == 3
+    for name in ("latency", "size_bytes", "peak_rss_bytes"):
+        missing = msgspec.structs.replace(measured, **{name: None})
+        assert excess(missing, limits) == float("inf")
+        assert excess(missing, Limits()) == 0
+        files = [missing, measured]
+        answer = answer_of([msgspec.structs.replace(judged, files=files)], limits)
+        assert answer is not None
+        assert f"{300 / 1e6:.1f} MB of peak memory, over" in answer.sentence
+
+
 def test_memory_and_skipped_formats_are_evidence(tmp_path: Path) -> None:
     trials = PlantedTrials(GRID)
     cost = trials.forecast(plan_of(GRID, LIMITS).requests[0]).files[0]
@@ -134,7 +172,7 @@ def test_a_forecast_that_was_disturbed_says_so_where_it_rules_out() -> None:
 def test_the_advice_to_measure_again_is_a_command_that_exists(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [word] = re.findall(r"python -m src\.benchmark RUN (\S+)\.(?:\s|$)", " ".join(page.NOTES))
+    [word] = re.findall(r"python -m src\.benchmark RUN (\S+)\.(?:\s|$)", " ".join(NOTES))
     (tmp_path / "config.yaml").write_text("data: {}\n")
     monkeypatch.setattr(sys, "argv", ["src.benchmark", str(tmp_path), word])
     _, options = parse("benchmark", None, BenchmarkOptions)

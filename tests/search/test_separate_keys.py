@@ -10,12 +10,14 @@ import pytest
 import yaml
 
 from src.forecast.candidate import Request, training_words
+from src.run.folder import Run
+from src.search import run_words
 from src.search.judging_options import adopt_options
 from src.search.notebook import RECORD
 from src.search.plan import Plan
 from src.search.records import Limits, SearchRecord
 from src.search.training import LOGS, words_of
-from src.search.trials import TrialError, slug
+from src.search.trials import Trained, TrialError, slug
 from tests.search.planted import ENVIRONMENT, EPOCHS, Planted, PlantedTrials, search
 
 LIMITS = Limits(latency_s=0.008)
@@ -28,12 +30,13 @@ GRID = {
 QUICK, OTHER = ("data=digits", "benchmark=quick"), ("data=digits", "benchmark.threads=1")
 
 
-def plan(*words: str, limits: Limits = LIMITS) -> Plan:
+def plan(*words: str, limits: Limits = LIMITS, rungs: int = 2) -> Plan:
     return Plan(
         requests=[Request(name[0], 32, words) for name in GRID],
         limits=limits,
         environment=ENVIRONMENT,
         command="python -m src.search planted",
+        rungs=rungs,
     )
 
 
@@ -112,6 +115,38 @@ def test_files_are_forgotten_before_an_export_that_is_killed(tmp_path: Path) -> 
     again = search(tmp_path, trials, plan(*QUICK))
     assert counts(trials, before) == {"train": 0, "judge": 1}
     assert again.answer == first.answer
+
+
+def test_a_run_that_a_killed_command_trained_gets_the_options_of_the_next_one(
+    tmp_path: Path,
+) -> None:
+    trials = PlantedTrials(GRID)
+
+    class Killed(PlantedTrials):
+        """Leaves trainings that go on to their rung, of which nothing is written down."""
+
+        def train(self, request: Request, key: str, epoch: int, epochs: int) -> Trained:
+            super().train(request, key, epoch, epochs)
+            raise KeyboardInterrupt
+
+    killed = Killed(GRID, done=trials.done, options=trials.options, steps=trials.steps)
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path, killed, plan(*QUICK, rungs=0))
+    [left_behind] = trials.done
+
+    class Known(PlantedTrials):
+        """Steps that return an epoch which is trained already."""
+
+        def train(self, request: Request, key: str, epoch: int, epochs: int) -> Trained:
+            if self.done.get(request.name, 0) < epoch:
+                return super().train(request, key, epoch, epochs)
+            run = f"candidates/{request.name}"
+            return Trained(run, epoch, self.top1(request.name, epoch))
+
+    known = Known(GRID, done=trials.done, options=trials.options, steps=trials.steps)
+    record = search(tmp_path, known, plan(*OTHER, rungs=0))
+    assert judged(record) == {name[0] for name in GRID}
+    assert known.adopted == [left_behind]
 
 
 def test_a_training_that_was_begun_goes_on_for_another_measurement(tmp_path: Path) -> None:
@@ -240,3 +275,32 @@ def test_options_that_cannot_be_read_leave_the_run_as_it_was(
         adopt_options(tmp_path, REQUEST, run, parser)
     assert "\n" not in str(caught.value)
     assert (tmp_path / run / "config.yaml").read_text() == before
+
+
+def test_a_run_is_known_to_have_the_options_of_the_command_that_trained_or_judged_it(
+    tmp_path: Path, run: str
+) -> None:
+    parser = FakeParser("export: {formats: [onnx_int8]}\nbenchmark: {threads: 1}\n")
+    quick = Request(REQUEST.model, REQUEST.image_size, QUICK)
+    for request, calls in ((REQUEST, 1), (REQUEST, 1), (quick, 2), (REQUEST, 3)):
+        adopt_options(tmp_path, request, run, parser)
+        assert len(parser.calls) == calls
+    failing = FakeParser("", code=2)
+    with pytest.raises(TrialError):
+        adopt_options(tmp_path, quick, run, failing)
+    adopt_options(tmp_path, REQUEST, run, failing)  # it has them still
+    run_words.forget(Run.of(tmp_path / run))
+    with pytest.raises(TrialError):
+        adopt_options(tmp_path, REQUEST, run, failing)
+
+
+def test_the_budget_counts_the_work_on_the_candidates_of_the_command(tmp_path: Path) -> None:
+    trials = PlantedTrials(GRID)
+    first = search(tmp_path, trials, plan(*QUICK))
+    assert first.spent.total == pytest.approx(trials.now)
+    second = search(tmp_path, trials, plan(*OTHER))  # keeps the trainings
+    assert second.spent.training_s == first.spent.training_s
+    before = trials.now
+    trials.done.clear()
+    third = search(tmp_path, trials, plan(*QUICK, "model.lr=0.1"))  # other candidates
+    assert third.spent.total == pytest.approx(trials.now - before)

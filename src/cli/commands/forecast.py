@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     grammar.require_plain(words)
     choices = choices_of(words, CONFIGS)
-    requests = requests_of(words, choices.network, choices.images)
+    requests = requests_of(choices.words, choices.network, choices.images, choices.paths)
     for model in dict.fromkeys(request.model for request in requests if request.is_named):
         require_known(model)
     widened = width_choices.at_widths(requests, widths, CONFIGS)

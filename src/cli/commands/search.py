@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         notebook = Notebook(folder, plan)
         engine = None
         if options.engine == "ray":
-            engine = _spread(options, plan.requests[0].rest, report)
+            engine = _spread(options, plan.requests[0].naming, report)
         record = Search(plan, notebook, trials, report, engine=engine).run()
     atomic_files.write_text(folder / "search.md", page.markdown_page(record))
     atomic_files.write_text(folder / "search.html", page.html_page(record))
@@ -138,7 +138,7 @@ def _candidates(words: Sequence[str], widths: Sequence[float]) -> Widened:
     from src.search.plan import candidates_of  # imports optuna
 
     choices = choices_of(words, CONFIGS)
-    requests = candidates_of(words, choices.network, choices.images)
+    requests = candidates_of(choices.words, choices.network, choices.images, choices.paths)
     for request in {request.model: request for request in requests}.values():
         if request.is_named:
             require_known(request.model)

@@ -1,0 +1,41 @@
+"""Notes under the certificate of a search: how it was decided, and how sure its figures are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from src.report.sections.speedups import ONE_PROCESS, is_of_one
+from src.search.records import JudgedFile
+
+NOTES = (
+    "Networks are dropped and chosen by their validation accuracy. Only the chosen file is judged "
+    "by the test images: the test accuracy of the best of many is too high.",
+    "An exception: a file that the test images do not show to keep the accuracy of its own network "
+    "is not chosen. Another one: if they do not show the accuracy that is asked for, a file for "
+    "which they do is chosen, of the same network first, then by validation accuracy.",
+    "Networks within one standard error of the best validation accuracy count as equal; then the "
+    "fastest file is chosen. Where an accuracy is asked for, this holds only for networks whose "
+    "validation images show it.",
+    "A forecast rules out and promises nothing: an int8 file of a trained network may be slower "
+    "than in the forecast.",
+    "A latency is of one call with one image on this machine, with its 95 % interval over "
+    "processes. It holds if the whole interval is under the limit. Each interval misses the true "
+    "value in one of twenty cases. Several files were measured, so one that lies at the limit may "
+    "hold by luck: measure the chosen file once more with python -m src.benchmark RUN again=true.",
+)
+_ASSUMED = (
+    f"{ONE_PROCESS}: the difference between processes was not measured; the interval assumes that "
+    "it is at most a quarter. A file has one process with benchmark.processes=1, as in "
+    "benchmark=quick, or where benchmark.max_seconds allowed no more. Measure the chosen file once "
+    "more with more processes before you rely on its latency."
+)
+
+
+def notes_of(files: Iterable[JudgedFile]) -> list[str]:
+    """Return the notes that the measured files need.
+
+    Args:
+        files: of the judged candidates.
+    """
+    is_assumed = any(file.latency and is_of_one(file.latency) for file in files)
+    return [*NOTES, *([_ASSUMED] if is_assumed else [])]
