@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 _WIDTH = 100_000  # columns in a file or pipe, so that no row of a table is wrapped
-_LONGEST_PHASE = 60  # characters: the rest would be cut off beside the bar, so it is a line too
 
 
 def open_console() -> Console:
@@ -56,7 +55,7 @@ class StageDisplay:
         if phase != self._phase:
             self._phase = phase
             self._progress.reset(self._task)
-            if not self._console.is_terminal or len(phase) > _LONGEST_PHASE:
+            if not self._console.is_terminal:
                 self._console.print(phase, soft_wrap=True)
         label = f"{phase}: {detail}" if detail else phase
         self._progress.update(self._task, description=label, completed=done, total=total or None)

@@ -292,7 +292,7 @@ def test_a_training_that_was_left_on_another_machine_is_waited_for(tmp_path: Pat
     expected = (
         f"waiting for another search in {tmp_path}, or for a training that one left: process "
     )
-    assert reports[0].startswith(f"{expected}: process {child.pid} (")
+    assert reports[0].startswith(f"{expected}{child.pid} (")
     child.communicate()
     search.join(60)
     assert reports[1:] == ["works"]
