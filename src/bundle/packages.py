@@ -155,7 +155,7 @@ class Software:
         Each package is taken as it is here; at most, it is the Python that has them.
         """
         takes = SpecifierSet(",".join(str(package.python or "") for package in self.every))
-        major, newest = Version(self.python).release[:2]
+        major, newest = map(int, self.python.split(".")[:2])  # of a build from sources: 3.12.0+
         minors = range(PYTHON[1], newest)
         # A bound such as >=3.10.2 needs a later release of that version only.
         fitting = (minor for minor in minors if takes.contains(f"{major}.{minor}.{_LARGEST_PATCH}"))
