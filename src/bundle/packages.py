@@ -141,7 +141,9 @@ class Software:
             measured: the versions that the measurement has recorded, by name. A name that it lacks
                 is not compared: an earlier version of this project recorded fewer.
         """
-        recorded = {canonicalize_name(name): version for name, version in measured.items()}
+        recorded: dict[str, str] = {
+            canonicalize_name(name): version for name, version in measured.items()
+        }
         return [
             difference
             for package in self.direct
