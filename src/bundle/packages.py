@@ -141,7 +141,9 @@ class Software:
             measured: the versions that the measurement has recorded, by name. A name that it lacks
                 is not compared: an earlier version of this project recorded fewer.
         """
-        recorded = {canonicalize_name(name): version for name, version in measured.items()}
+        recorded: dict[str, str] = {
+            canonicalize_name(name): version for name, version in measured.items()
+        }
         return [
             difference
             for package in self.direct
@@ -155,7 +157,7 @@ class Software:
         Each package is taken as it is here; at most, it is the Python that has them.
         """
         takes = SpecifierSet(",".join(str(package.python or "") for package in self.every))
-        major, newest = Version(self.python).release[:2]
+        major, newest = map(int, self.python.split(".")[:2])  # of a build from sources: 3.12.0+
         minors = range(PYTHON[1], newest)
         # A bound such as >=3.10.2 needs a later release of that version only.
         fitting = (minor for minor in minors if takes.contains(f"{major}.{minor}.{_LARGEST_PATCH}"))

@@ -154,7 +154,7 @@ def test_a_version_with_a_date_in_it_begins_its_range(monkeypatch: pytest.Monkey
         ([], "3.12.4", "3.10"),  # as the program
         ([">=3.9", ">=3.11"], "3.12.4", "3.11"),
         ([">=3.10.2,<3.14"], "3.12.4", "3.10"),
-        ([">=3.12"], "3.12.4", "3.12"),
+        ([">=3.12"], "3.12.0+", "3.12"),
         ([">=3.14"], "3.12.4", "3.12"),  # it runs where it was packed
         ([">=3.6.*"], "3.12.4", "3.10"),  # of an old package, no valid text
         (["!=3.10.*"], "3.12.4", "3.11"),

@@ -197,7 +197,8 @@ def test_uv_builds_the_named_source_and_no_other(tmp_path: Path, script: ModuleT
         install = [uv, "pip", "install", "--quiet", "--no-index", "--find-links", str(sources)]
         command = [*install, *options, "--target", str(target), f"{name}==1.0"]
         assert (subprocess.run(command, check=False).returncode == 0) == is_built
-        assert target.is_dir() == is_built
+        module = name.replace("-", "_")
+        assert (target / f"{module}.py").is_file() == is_built
 
 
 def _source_distribution(folder: Path, name: str) -> None:
