@@ -157,7 +157,7 @@ def shipped(answer: Any, *, embedded: bool = False) -> tuple[ModuleType, Any]:
     """The module of a bundle, and its model around a planted runtime."""
     module = predict_module()
     model = module.Model.__new__(module.Model)
-    model._runtime, model._embedded = lambda _: answer, embedded
+    model._runtime, model.embedded = lambda _: answer, embedded
     model._one_at_a_time = False
     model.class_names = ["a", "b", "c"]
     return module, model
