@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 from tests.search.test_killed_search import start
 from tests.search.test_ray_search import candidates_in, finish, parent_of
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("without_usage_statistics")]
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("settings_of_ray")]
 pytest.importorskip("ray")
 
 _START = "from ray.scripts.scripts import main; main()"
@@ -25,8 +26,11 @@ _NODE = ("start", "--block", "--num-cpus=1", "--object-store-memory=100000000")
 
 
 @pytest.fixture
-def without_usage_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
+def settings_of_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Send nothing to Ray's makers, and give all of a cluster one token."""
     monkeypatch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+    monkeypatch.setenv("RAY_AUTH_MODE", "token")
+    monkeypatch.setenv("RAY_AUTH_TOKEN", uuid.uuid4().hex)
 
 
 def free_port() -> int:
