@@ -13,8 +13,6 @@ from src.errors import UsageError
 from src.run.folder import Run
 from src.system.folder_lock import FolderLock
 
-_FOUND = "which is being trained, exported or measured"
-
 
 class RunLock(FolderLock):
     """Holds a lock on the folder of a run until the block ends, or the process."""
@@ -25,13 +23,12 @@ class RunLock(FolderLock):
         Raises:
             UsageError: another process works in it.
         """
-        if not self.try_take(run.folder):
-            raise UsageError(
-                "ckpt_path",
-                expected="a run that no other process trains",
-                found=f"{run.folder}, {_FOUND}",
-                remedy="wait until that has ended, or name another run by ckpt_path=FOLDER",
-            )
+        self._take(
+            run,
+            "ckpt_path",
+            "a run that no other process trains",
+            "wait until that has ended, or name another run by ckpt_path=FOLDER",
+        )
 
     @classmethod
     @contextlib.contextmanager
@@ -42,11 +39,15 @@ class RunLock(FolderLock):
             UsageError: another process works in it.
         """
         with cls() as lock:
-            if not lock.try_take(run.folder):
-                raise UsageError(
-                    "RUN",
-                    expected="a run that no other command works in",
-                    found=f"{run.folder}, {_FOUND}",
-                    remedy="wait until that has ended, or stop it; then run the command again",
-                )
+            lock._take(
+                run,
+                "RUN",
+                "a run that no other command works in",
+                "wait until that has ended, or stop it; then run the command again",
+            )
             yield
+
+    def _take(self, run: Run, argument: str, expected: str, remedy: str) -> None:
+        if not self.try_take(run.folder):
+            found = f"{run.folder}, which is being trained, exported or measured"
+            raise UsageError(argument, expected=expected, found=found, remedy=remedy)
