@@ -19,11 +19,14 @@ class BenchmarkCallback(Callback):
 
     Args:
         enabled: False skips measurement and report.
+        pages: False leaves out the report: the table, the pages, their charts and the texts for
+            TensorBoard. ``python -m src.report RUN`` makes them later.
         options: fields of :class:`BenchmarkOptions`.
     """
 
-    def __init__(self, enabled: bool = True, **options: Any) -> None:
+    def __init__(self, enabled: bool = True, pages: bool = True, **options: Any) -> None:
         self.enabled = enabled
+        self.pages = pages
         self.options = BenchmarkOptions(**options)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -38,4 +41,4 @@ class BenchmarkCallback(Callback):
         console = open_console()
         with StageDisplay(console) as report:
             results = measure_unless_done(run, data_of(trainer), self.options, report)
-        finish_measurement(run, results, self.options, console)
+        finish_measurement(run, results, self.options, console, pages=self.pages)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from src.cli import families, grammar
 from src.cli.entry_point import run_command
+from src.cli.imported import IMPORTED
 from src.compare.collection import collect
 from src.errors import LightshipError, UsageError
 from src.run.folder import Run
@@ -122,7 +123,9 @@ def train_in_subprocess(
     Raises:
         Stopped: a signal came, and the training has ended.
     """
-    return run_in_subprocess("src.cli.sweep", [str(run_file), *argv], log, kept_open=kept_open)
+    return run_in_subprocess(
+        "src.cli.sweep", [str(run_file), *argv], log, kept_open=kept_open, imported=IMPORTED
+    )
 
 
 def _train_one() -> None:

@@ -44,6 +44,7 @@ SHORT_TRAINING = (
     # Without selection images no recipe of int8 is searched: there is no accuracy to keep yet.
     "export.judging_images=0",
     "benchmark.baseline=eager",  # speed-ups are over eager in every forecast
+    "benchmark.pages=false",
     "benchmark.load=false",
     "benchmark.load_p99_limit=null",
     "benchmark.load_max_seconds=null",

@@ -27,11 +27,23 @@ _ARGUMENT = "benchmark.load"
 
 
 def finish_measurement(
-    run: Run, results: Results, options: BenchmarkOptions, console: Console
+    run: Run,
+    results: Results,
+    options: BenchmarkOptions,
+    console: Console,
+    *,
+    pages: bool = True,
 ) -> None:
     """Put the recommended file under load if ``options.load`` is set, and report everything.
 
     The rows are in ``benchmark.json`` by then. A load test that fails is one line below the report.
+
+    Args:
+        run: of the measurement.
+        results: of the measurement.
+        options: of the measurement.
+        console: to print to.
+        pages: False to name the command that makes the report instead.
 
     Raises:
         LightshipError: ``options.strict`` is set, and a row or the load test failed.
@@ -45,7 +57,11 @@ def finish_measurement(
         except Exception:  # a fault of ours, told as such; the pages of the rows are not lost
             report_run(run, console)
             raise
-    report_run(run, console)
+    if pages:
+        report_run(run, console)
+    else:
+        command = f"{typed('src.report')} {run.quoted}"
+        console.print(f"{run.benchmark}: {command} makes the report", soft_wrap=True, markup=False)
     if failure is not None:
         show_warning(str(failure), console)
     require_success(results.rows, options)

@@ -15,13 +15,33 @@ from collections.abc import Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import FrameType
-from typing import IO
+from typing import IO, Protocol
 
-from src.system import signals
+from src.system import forked_commands, signals
 from src.system.folder_lock import HELD_BY_PARENT
 
 _ROOT = Path(__file__).parents[2]
 _POLL_SECONDS = 1.0
+
+
+class Command(Protocol):
+    """A command in a process of its own, as ``subprocess.Popen`` has it."""
+
+    @property
+    def pid(self) -> int:
+        """The number of its process, which leads a session."""
+
+    def poll(self) -> int | None:
+        """Return the exit code; None while the command runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code, or raise ``subprocess.TimeoutExpired``."""
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless the command has ended."""
+
+    def terminate(self) -> None:
+        """Send SIGTERM."""
 
 
 def run_in_subprocess(
@@ -31,6 +51,7 @@ def run_in_subprocess(
     *,
     kept_open: Sequence[int] = (),
     held: Path | None = None,
+    imported: Sequence[str] = (),
 ) -> int:
     """Run a command of this project in a new process.
 
@@ -40,6 +61,8 @@ def run_in_subprocess(
         log: file for the output; by default it goes where this process's goes.
         kept_open: descriptors that the new process inherits.
         held: folder that this process has locked, also for the new process.
+        imported: modules that this and later commands import. Where it is possible they are
+            imported once, for all commands of this process.
 
     Returns:
         The exit code; negative for the number of the signal that ended it.
@@ -58,7 +81,12 @@ def run_in_subprocess(
         log.open("wb") if log else nullcontext() as output,
         signals.noting_signals() as early,  # that come before wait_for handles them
     ):
-        return wait_for(start(command, environment, output, kept_open), early)
+        child: Command | None = None
+        if imported and forked_commands.are_possible():
+            child = forked_commands.start(
+                tuple(imported), module, argv, environment, output, kept_open
+            )
+        return wait_for(child or start(command, environment, output, kept_open), early)
 
 
 def start(
@@ -88,7 +116,7 @@ def start(
     )
 
 
-def wait_for(child: subprocess.Popen[bytes], early: Sequence[int] = ()) -> int:
+def wait_for(child: Command, early: Sequence[int] = ()) -> int:
     """Return the exit code of a command. Pass signals on to it and still wait for its end.
 
     A signal that this process has blocked comes from a program that simulates it, as Ray does with
@@ -135,7 +163,7 @@ def wait_for(child: subprocess.Popen[bytes], early: Sequence[int] = ()) -> int:
     return code
 
 
-def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
+def _signal_group(child: Command, number: int) -> None:
     """Send a signal to a command and the processes that it started; none if it has ended."""
     if child.poll() is None:
         with suppress(ProcessLookupError):

@@ -11,6 +11,7 @@ from src.errors import one_line
 
 _PROCESSES = Path("/proc")
 _STOPPED = {"T", "t"}  # states of proc_pid_stat(5): by a signal as that of Ctrl-Z, or by a tracer
+_FORK_SERVER = "src.system.fork_server"
 _MOST_SHOWN = 80  # characters of a command line
 
 
@@ -68,6 +69,8 @@ def _read(folder: Path) -> _Process:
     # The name of the program is in brackets, and may have brackets and spaces.
     state, parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
     command = (folder / "cmdline").read_text(errors="replace").replace("\0", " ")
+    if f" -m {_FORK_SERVER} " in command:  # a copy of it has the name of its module
+        command = f"python -m {(folder / 'comm').read_text(errors='replace').strip()}"
     return _Process(int(folder.name), int(parent), state in _STOPPED, _short(one_line(command)))
 
 

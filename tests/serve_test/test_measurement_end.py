@@ -72,6 +72,8 @@ def finish(
     folder: Path,
     options: BenchmarkOptions = LOAD,
     content: Results | None = None,
+    *,
+    pages: bool = True,
 ) -> str:
     """End a measurement with planted stages, and return what is printed."""
     console = Console(record=True, width=400)
@@ -79,7 +81,9 @@ def finish(
         patch.setattr(measurement_end, "serve_test", stages.serve_test)
         patch.setattr(measurement_end, "report_run", stages.report_run)
         try:
-            finish_measurement(Run(folder), content or measured(), options, console)
+            finish_measurement(
+                Run(folder), content or measured(), options, console, pages=pages
+            )
         finally:
             printed = console.export_text()
     return printed
@@ -96,6 +100,19 @@ def test_the_report_is_made_after_the_load_test(tmp_path: Path) -> None:
     finish(stages, tmp_path)
     assert stages.order == ["load", "report"]
     assert stages.options == ServeTestOptions(timeout_seconds=LOAD.timeout_seconds)
+
+
+def test_without_pages_the_command_is_named_that_makes_them(tmp_path: Path) -> None:
+    stages = Stages()
+    printed = finish(stages, tmp_path, pages=False)
+    assert stages.order == ["load"]
+    assert f"python -m src.report {tmp_path} makes the report" in printed
+
+
+def test_without_pages_a_failure_is_still_told(tmp_path: Path) -> None:
+    options = replace(LOAD, strict=True)
+    with pytest.raises(LightshipError, match="no place"):
+        finish(Stages(LightshipError("no place")), tmp_path, options, pages=False)
 
 
 def test_the_options_of_the_load_test_are_those_of_the_measurement(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from src.cli import grammar
 from src.cli.candidate_choices import choices_of
+from src.cli.imported import IMPORTED
 from src.cli.search_conflicts import require_measured, require_whole_training
 from src.cli.search_options import HELP, SearchOptions
 from src.cli.sweep import CONFIGS, require_known, train_in_subprocess
@@ -155,7 +156,7 @@ def _run_with_locks(
     kept_open: Sequence[int] = (),
 ) -> int:
     """Run a command that holds the locks of the search."""
-    return run_in_subprocess(module, words, log, kept_open=[*locks, *kept_open])
+    return run_in_subprocess(module, words, log, kept_open=[*locks, *kept_open], imported=IMPORTED)
 
 
 def _spread(options: SearchOptions, words: tuple[str, ...], report: Report) -> Spread:

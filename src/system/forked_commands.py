@@ -1,0 +1,216 @@
+"""Commands of this project without the seconds that importing their libraries takes.
+
+A search starts dozens of commands, and each would import torch, Lightning and the exporter anew.
+Here one process imports them, and every command is a forked copy of it, with the arguments,
+environment, output and signals of a process of its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import json
+import math
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from src.system import machine
+from src.system.fork_server import LENGTH, MOST_DESCRIPTORS, NUMBER
+
+_ROOT = Path(__file__).parents[2]
+_POLL_SECONDS = 0.05
+
+
+def are_possible() -> bool:
+    """Return True where a copy of a process that has imported torch works like a new one.
+
+    macOS does not allow it beside its own libraries. A copy cannot use a GPU that its parent has
+    looked at.
+    """
+    return platform.system() == "Linux" and not machine.may_have_gpu()
+
+
+class ForkedCommand:
+    """A command that runs in a copy of the server, with the interface of ``subprocess.Popen``.
+
+    Args:
+        answers: socket that the server answers on.
+    """
+
+    def __init__(self, answers: socket.socket) -> None:
+        self._answers = answers
+        self._received = b""
+        self.returncode: int | None = None
+        self._answers.settimeout(None)
+        pid = self._number()
+        if pid is None:
+            raise ChildProcessError("the process that starts commands has ended")
+        self.pid = pid
+
+    def poll(self) -> int | None:
+        """Return the exit code; None while the command runs."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0.0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code, negative for the number of the signal that ended the command.
+
+        Args:
+            timeout: seconds to wait; None to wait for the end.
+
+        Raises:
+            subprocess.TimeoutExpired: the command still runs.
+        """
+        if self.returncode is not None:
+            return self.returncode
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        self._answers.settimeout(timeout)
+        try:
+            code = self._number()
+        except (TimeoutError, BlockingIOError) as error:
+            raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0) from error
+        if code is None:  # the server was killed: nobody will know how its command ends
+            while _is_alive(self.pid):
+                if time.monotonic() > end:
+                    raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0)
+                time.sleep(_POLL_SECONDS)
+            code = -signal.SIGKILL
+        self.returncode = code
+        return code
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal to the command; none if it has ended."""
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the command."""
+        self.send_signal(signal.SIGTERM)
+
+    def _number(self) -> int | None:
+        """Return the next number of the server; None if it has ended."""
+        while len(self._received) < NUMBER.size:
+            part = self._answers.recv(NUMBER.size - len(self._received))
+            if not part:
+                return None
+            self._received += part
+        number: int = NUMBER.unpack(self._received)[0]
+        self._received = b""
+        return number
+
+
+class ForkServer:
+    """Starts commands, one at a time, as copies of a process that has imported modules.
+
+    Args:
+        modules: names of the modules to import.
+        environment: of the server.
+    """
+
+    def __init__(self, modules: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._requests, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "src.system.fork_server", str(theirs.fileno()), *modules],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+            )
+
+    def start(
+        self,
+        module: str,
+        argv: Sequence[str],
+        environment: Mapping[str, str],
+        written: Sequence[int],
+        kept_open: Sequence[int] = (),
+    ) -> ForkedCommand:
+        """Start ``python -m MODULE ARGV...`` in a session of its own, with an empty input.
+
+        Args:
+            module: of the command.
+            argv: the command line, without the program's name.
+            environment: all of its variables.
+            written: descriptors of its output and of its errors.
+            kept_open: descriptors that it inherits, under other numbers.
+
+        Raises:
+            OSError: the server has ended.
+        """
+        descriptors = [*written, *kept_open]
+        if len(descriptors) > MOST_DESCRIPTORS:
+            raise ValueError(f"at most {MOST_DESCRIPTORS} descriptors, found {len(descriptors)}")
+        request = {
+            "module": module,
+            "argv": list(argv),
+            "environment": dict(environment),
+            "folder": str(Path.cwd()),
+        }
+        content = json.dumps(request).encode()
+        self._requests.settimeout(None)
+        socket.send_fds(self._requests, [LENGTH.pack(len(content))], descriptors)
+        self._requests.sendall(content)
+        return ForkedCommand(self._requests)
+
+    def close(self) -> None:
+        """End the server. A command that runs is not affected."""
+        self._requests.close()
+
+
+def start(
+    imported: tuple[str, ...],
+    module: str,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    output: IO[bytes] | None = None,
+    kept_open: Sequence[int] = (),
+) -> ForkedCommand | None:
+    """Start a command in a copy of a process that has imported modules.
+
+    Args:
+        imported: names of the modules.
+        module: of the command.
+        argv: the command line, without the program's name.
+        environment: all of its variables.
+        output: file for the output; by default it goes where this process's goes.
+        kept_open: descriptors that it inherits.
+
+    Returns:
+        The command; None if the process was killed since the last command.
+    """
+    written = [output.fileno()] * 2 if output else [sys.stdout.fileno(), sys.stderr.fileno()]
+    try:
+        return _server_of(imported).start(module, argv, environment, written, kept_open)
+    except (BrokenPipeError, ConnectionResetError, ChildProcessError):
+        _server_of.cache_clear()
+        return None
+
+
+@functools.cache
+def _server_of(modules: tuple[str, ...]) -> ForkServer:
+    """Return the server of this process that has imported modules; it ends with the process."""
+    paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    server = ForkServer(modules, {**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
+    atexit.register(server.close)
+    return server
+
+
+def _is_alive(pid: int) -> bool:
+    """Return False for a process that has ended, also if nobody has asked for its exit code."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    # The name of the program is in brackets, and may have brackets and spaces.
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
