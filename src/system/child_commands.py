@@ -77,15 +77,16 @@ def run_in_subprocess(
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     if held is not None:
         environment[HELD_BY_PARENT] = str(held.resolve())
+    server = None
+    if imported and forked_commands.are_possible():
+        server = forked_commands.server_of(tuple(imported))
     with (
         log.open("wb") if log else nullcontext() as output,
         signals.noting_signals() as early,  # that come before wait_for handles them
     ):
         child: Command | None = None
-        if imported and forked_commands.are_possible():
-            child = forked_commands.start(
-                tuple(imported), module, argv, environment, output, kept_open
-            )
+        if server is not None:
+            child = server.start(module, argv, environment, output, kept_open)
         return wait_for(child or start(command, environment, output, kept_open), early)
 
 

@@ -36,6 +36,7 @@ _KEPT_OUT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 LENGTH = struct.Struct("!Q")
 # An answer is the number of the process, and later its exit code.
 NUMBER = struct.Struct("!q")
+READY = 0  # the first number: all modules are imported
 MOST_DESCRIPTORS = 64
 _UNFLUSHED = 120  # exit code of Python if the last output could not be written
 MOST_OF_NAME = 15  # characters that Linux keeps of the name of a process
@@ -50,6 +51,7 @@ def main() -> NoReturn:
         requests.set_inheritable(False)
         for module in modules:
             importlib.import_module(module)
+        requests.sendall(NUMBER.pack(READY))
         gc.freeze()  # so that a collection does not write to the pages of all that was imported
         while (received := _receive(requests)) is not None:
             request, descriptors = received

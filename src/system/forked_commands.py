@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO
 
 from src.system import machine
-from src.system.fork_server import LENGTH, MOST_DESCRIPTORS, NUMBER
+from src.system.fork_server import LENGTH, MOST_DESCRIPTORS, NUMBER, READY
 
 _ROOT = Path(__file__).parents[2]
 _POLL_SECONDS = 0.05
@@ -39,22 +39,51 @@ def are_possible() -> bool:
     return platform.system() == "Linux" and not machine.may_have_gpu()
 
 
+class _Answers:
+    """The numbers that a server sends.
+
+    Args:
+        channel: socket to the server.
+    """
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._received = b""
+
+    def next(self, timeout: float | None = None) -> int | None:
+        """Return the next number; None if the server has ended.
+
+        Raises:
+            TimeoutError: none came for a number of seconds.
+        """
+        self._channel.settimeout(timeout)
+        while len(self._received) < NUMBER.size:
+            try:
+                part = self._channel.recv(NUMBER.size - len(self._received))
+            except BlockingIOError as error:  # with a timeout of 0
+                raise TimeoutError from error
+            except ConnectionResetError:  # it was killed
+                part = b""
+            if not part:
+                return None
+            self._received += part
+        number: int = NUMBER.unpack(self._received)[0]
+        self._received = b""
+        return number
+
+
 class ForkedCommand:
     """A command that runs in a copy of the server, with the interface of ``subprocess.Popen``.
 
     Args:
-        answers: socket that the server answers on.
+        pid: number of its process.
+        answers: of the server.
     """
 
-    def __init__(self, answers: socket.socket) -> None:
-        self._answers = answers
-        self._received = b""
-        self.returncode: int | None = None
-        self._answers.settimeout(None)
-        pid = self._number()
-        if pid is None:
-            raise ChildProcessError("the process that starts commands has ended")
+    def __init__(self, pid: int, answers: _Answers) -> None:
         self.pid = pid
+        self._answers = answers
+        self.returncode: int | None = None
 
     def poll(self) -> int | None:
         """Return the exit code; None while the command runs."""
@@ -74,10 +103,9 @@ class ForkedCommand:
         if self.returncode is not None:
             return self.returncode
         end = math.inf if timeout is None else time.monotonic() + timeout
-        self._answers.settimeout(timeout)
         try:
-            code = self._number()
-        except (TimeoutError, BlockingIOError) as error:
+            code = self._answers.next(timeout)
+        except TimeoutError as error:
             raise subprocess.TimeoutExpired(str(self.pid), timeout or 0.0) from error
         if code is None:  # the server was killed: nobody will know how its command ends
             while _is_alive(self.pid):
@@ -98,17 +126,6 @@ class ForkedCommand:
         """Send SIGTERM to the command."""
         self.send_signal(signal.SIGTERM)
 
-    def _number(self) -> int | None:
-        """Return the next number of the server; None if it has ended."""
-        while len(self._received) < NUMBER.size:
-            part = self._answers.recv(NUMBER.size - len(self._received))
-            if not part:
-                return None
-            self._received += part
-        number: int = NUMBER.unpack(self._received)[0]
-        self._received = b""
-        return number
-
 
 class ForkServer:
     """Starts commands, one at a time, as copies of a process that has imported modules.
@@ -127,27 +144,42 @@ class ForkServer:
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
             )
+        self._answers = _Answers(self._requests)
+        self._command: ForkedCommand | None = None
+        self._is_ready = False
+
+    def wait_until_ready(self) -> None:
+        """Wait until the modules are imported.
+
+        Raises:
+            ChildProcessError: the server has ended.
+        """
+        if not self._is_ready:
+            self._is_ready = self._next() == READY
 
     def start(
         self,
         module: str,
         argv: Sequence[str],
         environment: Mapping[str, str],
-        written: Sequence[int],
+        output: IO[bytes] | None = None,
         kept_open: Sequence[int] = (),
-    ) -> ForkedCommand:
+    ) -> ForkedCommand | None:
         """Start ``python -m MODULE ARGV...`` in a session of its own, with an empty input.
 
         Args:
             module: of the command.
             argv: the command line, without the program's name.
             environment: all of its variables.
-            written: descriptors of its output and of its errors.
+            output: file for the output; by default it goes where this process's goes.
             kept_open: descriptors that it inherits, under other numbers.
 
-        Raises:
-            OSError: the server has ended.
+        Returns:
+            The command; None if the server was killed, or runs another command.
         """
+        if self._command is not None and self._command.poll() is None:
+            return None
+        written = [output.fileno()] * 2 if output else [sys.stdout.fileno(), sys.stderr.fileno()]
         descriptors = [*written, *kept_open]
         if len(descriptors) > MOST_DESCRIPTORS:
             raise ValueError(f"at most {MOST_DESCRIPTORS} descriptors, found {len(descriptors)}")
@@ -159,47 +191,51 @@ class ForkServer:
         }
         content = json.dumps(request).encode()
         self._requests.settimeout(None)
-        socket.send_fds(self._requests, [LENGTH.pack(len(content))], descriptors)
-        self._requests.sendall(content)
-        return ForkedCommand(self._requests)
+        try:
+            socket.send_fds(self._requests, [LENGTH.pack(len(content))], descriptors)
+            self._requests.sendall(content)
+            self._command = ForkedCommand(self._next(), self._answers)
+        except (BrokenPipeError, ConnectionResetError, ChildProcessError):
+            return None
+        return self._command
+
+    def has_ended(self) -> bool:
+        """Return True if the server was killed."""
+        return self._process.poll() is not None
 
     def close(self) -> None:
         """End the server. A command that runs is not affected."""
         self._requests.close()
+        if not self._is_ready:  # it looks at the socket after its imports, which take seconds
+            self._process.kill()
+
+    def _next(self) -> int:
+        number = self._answers.next()
+        if number is None:
+            raise ChildProcessError("the server has ended")
+        return number
 
 
-def start(
-    imported: tuple[str, ...],
-    module: str,
-    argv: Sequence[str],
-    environment: Mapping[str, str],
-    output: IO[bytes] | None = None,
-    kept_open: Sequence[int] = (),
-) -> ForkedCommand | None:
-    """Start a command in a copy of a process that has imported modules.
+def server_of(imported: tuple[str, ...]) -> ForkServer | None:
+    """Return the server of this process that has imported modules.
 
-    Args:
-        imported: names of the modules.
-        module: of the command.
-        argv: the command line, without the program's name.
-        environment: all of its variables.
-        output: file for the output; by default it goes where this process's goes.
-        kept_open: descriptors that it inherits.
+    It ends with this process. If it was killed, another one is started.
 
     Returns:
-        The command; None if the process was killed since the last command.
+        The server; None if it ended while it imported the modules.
     """
-    written = [output.fileno()] * 2 if output else [sys.stdout.fileno(), sys.stderr.fileno()]
+    if _started(imported).has_ended():
+        _started.cache_clear()
+    server = _started(imported)
     try:
-        return _server_of(imported).start(module, argv, environment, written, kept_open)
-    except (BrokenPipeError, ConnectionResetError, ChildProcessError):
-        _server_of.cache_clear()
+        server.wait_until_ready()
+    except ChildProcessError:
         return None
+    return server
 
 
 @functools.cache
-def _server_of(modules: tuple[str, ...]) -> ForkServer:
-    """Return the server of this process that has imported modules; it ends with the process."""
+def _started(modules: tuple[str, ...]) -> ForkServer:
     paths = [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
     server = ForkServer(modules, {**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
     atexit.register(server.close)

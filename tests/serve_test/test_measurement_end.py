@@ -81,9 +81,7 @@ def finish(
         patch.setattr(measurement_end, "serve_test", stages.serve_test)
         patch.setattr(measurement_end, "report_run", stages.report_run)
         try:
-            finish_measurement(
-                Run(folder), content or measured(), options, console, pages=pages
-            )
+            finish_measurement(Run(folder), content or measured(), options, console, pages=pages)
         finally:
             printed = console.export_text()
     return printed

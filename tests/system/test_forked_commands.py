@@ -78,10 +78,10 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "told.py").write_text(COMMAND)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     monkeypatch.setenv("LEFT", "from the server")
-    forked_commands._server_of.cache_clear()
+    forked_commands._started.cache_clear()
     yield
-    forked_commands._server_of(IMPORTED).close()
-    forked_commands._server_of.cache_clear()
+    forked_commands._started(IMPORTED).close()
+    forked_commands._started.cache_clear()
 
 
 def run(log: Path, *words: str, **options: Any) -> int:
@@ -99,6 +99,17 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+def waiting(ready: Path, *kept_open: int) -> forked_commands.ForkedCommand:
+    """Return a command that runs until SIGTERM."""
+    server = forked_commands.server_of(IMPORTED)
+    assert server is not None
+    with (ready.parent / "log").open("wb") as output:
+        child = server.start("told", ["wait", str(ready)], os.environ, output, kept_open)
+    assert child is not None
+    wait_until(ready.exists)
+    return child
 
 
 def test_commands_share_what_was_imported_and_nothing_else(
@@ -152,10 +163,7 @@ def test_a_defect_has_its_traceback(tmp_path: Path) -> None:
 
 def test_a_command_that_is_killed_has_the_number_of_the_signal(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
-    with (tmp_path / "log").open("wb") as output:
-        child = forked_commands.start(IMPORTED, "told", ["wait", str(ready)], os.environ, output)
-    assert child is not None
-    wait_until(ready.exists)
+    child = waiting(ready)
     assert child.poll() is None
     with pytest.raises(subprocess.TimeoutExpired):
         child.wait(0.01)
@@ -168,10 +176,7 @@ def test_a_command_that_is_killed_has_the_number_of_the_signal(tmp_path: Path) -
 
 def test_a_signal_is_passed_on_to_a_command(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
-    with (tmp_path / "log").open("wb") as output:
-        child = forked_commands.start(IMPORTED, "told", ["wait", str(ready)], os.environ, output)
-    assert child is not None
-    wait_until(ready.exists)
+    child = waiting(ready)
     time.sleep(0.2)
     with pytest.raises(Stopped):
         child_commands.wait_for(child, [signal.SIGTERM])
@@ -180,13 +185,9 @@ def test_a_signal_is_passed_on_to_a_command(tmp_path: Path) -> None:
 
 def test_a_command_holds_the_locks_that_it_is_given(tmp_path: Path) -> None:
     path, ready = tmp_path / "lock", tmp_path / "ready"
-    with path.open("w") as lock, (tmp_path / "log").open("wb") as output:
+    with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        child = forked_commands.start(
-            IMPORTED, "told", ["wait", str(ready)], os.environ, output, [lock.fileno()]
-        )
-    assert child is not None
-    wait_until(ready.exists)
+        child = waiting(ready, lock.fileno())
     with path.open("w") as other, pytest.raises(BlockingIOError):
         fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
     assert f"{child.pid} (python -m told)" in lock_holders.in_words(path)
@@ -222,24 +223,54 @@ def test_a_killed_server_is_replaced(tmp_path: Path) -> None:
     first = told(log)
     os.kill(first["library"], signal.SIGKILL)
     wait_until(lambda: not is_alive(first["library"]))
-    second = told(log)  # by a process of its own
-    assert second["library"] == second["pid"]
-    third = told(log)
-    assert third["library"] not in {third["pid"], first["library"]}
+    second = told(log)
+    assert second["library"] not in {second["pid"], first["library"]}
 
 
 def test_a_server_that_is_killed_beside_a_command_waits_for_it(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
-    with (tmp_path / "log").open("wb") as output:
-        child = forked_commands.start(IMPORTED, "told", ["wait", str(ready)], os.environ, output)
-    assert child is not None
-    wait_until(ready.exists)
-    forked_commands._server_of(IMPORTED)._process.kill()
+    child = waiting(ready)
+    forked_commands._started(IMPORTED)._process.kill()
     with pytest.raises(subprocess.TimeoutExpired):
         child.wait(0.3)
     child.terminate()
     assert child.wait() == -signal.SIGKILL
     assert not is_alive(child.pid)
+
+
+def test_a_second_command_at_the_same_time_is_a_process_of_its_own(tmp_path: Path) -> None:
+    first = waiting(tmp_path / "ready")
+    second = told(tmp_path / "second")
+    assert second["library"] == second["pid"]
+    first.terminate()
+    assert first.wait() == 7
+
+
+def test_a_module_that_cannot_be_imported_costs_no_command(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    code = child_commands.run_in_subprocess("told", ["tell"], log, imported=["no_such_module"])
+    assert code == 0
+
+
+def test_a_signal_stops_the_import_at_once(tmp_path: Path) -> None:
+    (tmp_path / "endless.py").write_text(
+        "import os, pathlib, time\n"
+        "pathlib.Path('importing.part').write_text(str(os.getpid()))\n"
+        "pathlib.Path('importing.part').rename('importing')\n"
+        "while True:\n    time.sleep(0.05)\n"
+    )
+    parent = """
+from src.cli.entry_point import run_command
+from src.system import child_commands
+run_command(lambda: child_commands.run_in_subprocess("told", [], imported=["endless"]))
+"""
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
+    process = subprocess.Popen([sys.executable, "-c", parent], cwd=tmp_path, env=environment)
+    importing = tmp_path / "importing"
+    wait_until(importing.exists)
+    process.terminate()
+    assert process.wait(30) == 128 + signal.SIGTERM
+    wait_until(lambda: not is_alive(int(importing.read_text())))
 
 
 def is_alive(pid: int) -> bool:
