@@ -1,14 +1,14 @@
 """Conclusions on a candidate from the forecast of another image size of its network and width.
 
 Latency and memory grow with the image size, and the size of the files does not depend on it. So a
-size that is clearly ruled out rules out the larger ones, and one that keeps all limits leaves the
-smaller ones possible. Nothing is concluded from one width on another: a narrower network may be
-slower, because its channels are aligned worse.
+size that is clearly ruled out rules out the larger ones, and one with a file that keeps all limits
+leaves the smaller ones possible: their forecasts could not rule them out. Nothing is concluded from
+one width on another: a narrower network may be slower, because its channels are aligned worse.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from src.forecast.records import Candidate, FileCost, Timing
@@ -25,8 +25,8 @@ def deciding_size(
 ) -> int | None:
     """Return the image size whose forecast decides a candidate; None if it has to be forecast.
 
-    A smaller size rules the candidate out, a larger one leaves all of its formats possible. The
-    nearest one decides. If a smaller and a larger one contradict each other, one of them was
+    A smaller size rules the candidate out, a larger one leaves it possible. The nearest one
+    decides. If a smaller and a larger one contradict each other, one of them was
     disturbed, and nothing is concluded.
 
     Args:
@@ -42,25 +42,29 @@ def deciding_size(
             continue
         if size < image_size and _rules_out_clearly(forecast, limits):
             smaller.append(size)
-        if size > image_size and _keeps_all(forecast, limits):
+        if size > image_size and _has_possible(forecast, limits):
             larger.append(size)
     if smaller and larger:
         return None
     return max(smaller, default=None) or min(larger, default=None)
 
 
-def without_figures(evidence: Iterable[Evidence], image_size: int) -> list[Evidence]:
+def without_figures(evidence: Sequence[Evidence], image_size: int) -> list[Evidence]:
     """Return the evidence of another size without its figures, which are not the candidate's own.
+
+    A format that is ruled out at a larger size may keep the limits at a smaller one, so all are
+    possible unless all are ruled out.
 
     Args:
         evidence: of the other size.
         image_size: the other size, which each reason names.
     """
+    is_ruled_out = all(entry.reason for entry in evidence)
     return [
         Evidence(
             format=entry.format,
             device=entry.device,
-            reason=entry.reason and f"at {image_size} px: {entry.reason}",
+            reason=f"at {image_size} px: {entry.reason}" if is_ruled_out else None,
         )
         for entry in evidence
     ]
@@ -76,16 +80,18 @@ def ruled_out_because(image_size: int) -> str:
 
 def possible_because(image_size: int) -> str:
     """Return why a candidate is possible by the forecast of a larger size."""
-    return f"not forecast: at {image_size} px no format is ruled out"
+    return (
+        f"not forecast: at {image_size} px a format keeps the limits, and a smaller image is never "
+        "slower"
+    )
 
 
 def first_to_forecast(sizes: Sequence[int | None], limits: Limits) -> int | None:
     """Return the image size whose forecast may spare the most forecasts of the others.
 
-    The middle one bisects. Of two in the middle it is the smaller one: the larger one spares the
-    other only if every format keeps the limits, and a limit that rules out any candidate mostly
-    rules out the slowest format of all. Without a limit that a forecast can break, the forecast of
-    the largest size is enough for all.
+    The middle one bisects. Of two in the middle it is the larger one: one format that keeps the
+    limits spares the smaller size, and all have to be ruled out to spare the larger one. Without a
+    limit that a forecast can break, the forecast of the largest size is enough for all.
 
     Args:
         sizes: of the same network, not decided yet; at least one.
@@ -93,7 +99,7 @@ def first_to_forecast(sizes: Sequence[int | None], limits: Limits) -> int | None
     """
     ascending = sorted(sizes, key=lambda size: size or 0)
     may_rule_out = (limits.latency_s, limits.size_bytes, limits.memory_bytes) != (None, None, None)
-    return ascending[(len(ascending) - 1) // 2] if may_rule_out else ascending[-1]
+    return ascending[len(ascending) // 2] if may_rule_out else ascending[-1]
 
 
 def _rules_out_clearly(forecast: Candidate, limits: Limits) -> bool:
@@ -107,13 +113,14 @@ def _rules_out_clearly(forecast: Candidate, limits: Limits) -> bool:
     )
 
 
-def _keeps_all(forecast: Candidate, limits: Limits) -> bool:
-    """Return True if every file was timed and has no figure that breaks a limit or is missing."""
-    timed = _timed(forecast)
-    return bool(timed) and all(
-        amount is not None and amount <= limit
-        for file, timing in timed
-        for amount, limit in _limited(file, timing, limits)
+def _has_possible(forecast: Candidate, limits: Limits) -> bool:
+    """Return True if a file has no figure that breaks a limit or is missing."""
+    return any(
+        all(
+            amount is not None and amount <= limit
+            for amount, limit in _limited(file, timing, limits)
+        )
+        for file, timing in _timed(forecast)
     )
 
 

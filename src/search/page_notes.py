@@ -62,7 +62,5 @@ def reason_of(outcome: Outcome) -> str:
 
 
 def forecast_says(outcome: Outcome, entry: Evidence) -> str:
-    """Return what the forecast says of a format, with its image size if it is of another one."""
-    if entry.reason is not None:
-        return entry.reason
-    return f"possible at {outcome.forecast_size} px" if outcome.forecast_size else "possible"
+    """Return what the forecast says of a format; the reason names another size that it is of."""
+    return entry.reason or ("not forecast" if outcome.forecast_size else "possible")
