@@ -4,13 +4,13 @@
 scripts/benchmark_search.py FOLDER
 scripts/benchmark_search.py FOLDER --under 0.6ms --seeds 5 --settings 3x2 2x2 2x1
 
-The grid is a search without rungs and limits: every candidate is forecast, trained to its end,
-exported and measured. FOLDER keeps it; what it has is not trained again. After a change of the code
---replay-only uses it as it is. The searches with rungs are then replayed: their steps take their
-results and their seconds from the grid. So no replay trains anything, and its time is the sum of
-the recorded seconds: the start of a command and the epochs of each rung, the forecasts, and the
-judging of those that get there. The time of the grid is without forecasts, which a plain grid does
-not need. The default grid is meant for about 40 minutes on two cores that do
+The grid is a search without rungs and limits for each image size: every candidate is forecast,
+trained to its end, exported and measured. FOLDER keeps it; what it has is not trained again. After
+a change of the code --replay-only uses it as it is. The searches with rungs are then replayed:
+their steps take their results and their seconds from the grid. So no replay trains anything, and
+its time is the sum of the recorded seconds: the start of a command and the epochs of each rung, the
+forecasts, and the judging of those that get there. The time of the grid is without forecasts, which
+a plain grid does not need. The default grid is meant for about 40 minutes on two cores that do
 nothing else.
 """
 
@@ -29,6 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.cli import quantities
+from src.cli.commands.search import NothingFoundError
 from src.forecast.candidate import Request
 from src.forecast.records import VERSION as FORECAST_VERSION
 from src.forecast.records import Candidate, Forecast
@@ -182,20 +183,27 @@ def _parse() -> argparse.Namespace:
 
 
 def _train_grid(folder: Path, options: argparse.Namespace) -> None:
-    command = [
-        *(
-            sys.executable,
-            "-m",
-            "src.search",
-            f"output={folder}",
-            f"forecast={folder / 'forecast'}",
-        ),
-        *("rungs=0", f"model={options.models}", f"data.image_size={options.sizes}"),
-        *(f"trainer.max_epochs={options.epochs}", *WORDS),
-    ]
-    code = subprocess.run(command, check=False).returncode
-    if code:
-        sys.exit(f"error: the grid ended with exit code {code}")
+    """Train the grid: the sizes one after the other, and then the record of all.
+
+    A search of several sizes would not forecast all of them, and a replay needs each forecast with
+    its seconds. The last command measures nothing: it writes down the outcomes of the whole grid.
+    """
+    sizes = options.sizes.split(",")
+    for chosen in dict.fromkeys([*sizes, options.sizes]):
+        command = [
+            *(
+                sys.executable,
+                "-m",
+                "src.search",
+                f"output={folder}",
+                f"forecast={folder / 'forecast'}",
+            ),
+            *("rungs=0", f"model={options.models}", f"data.image_size={chosen}"),
+            *(f"trainer.max_epochs={options.epochs}", *WORDS),
+        ]
+        code = subprocess.run(command, check=False).returncode
+        if code not in {0, NothingFoundError.exit_code}:
+            sys.exit(f"error: the grid ended with exit code {code}")
 
 
 def _recorded(folder: Path, record: SearchRecord) -> dict[tuple[str, int | None], Recorded]:

@@ -1,7 +1,8 @@
-"""A candidate that the forecast does not rule out."""
+"""A candidate that no forecast rules out."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from src.forecast.candidate import Request
@@ -20,9 +21,13 @@ class Contender:
         request: the candidate.
         key: of the candidate.
         training_key: of its training.
-        cost: of its training.
+        cost: of its training. If it is not forecast, that of a larger image size: an upper bound,
+            so the time that is kept for it is enough.
         evidence: on each of its formats; at least one is not ruled out.
+        fastest_s: seconds of a call of the fastest possible file in the forecast, of the larger
+            size if it is not forecast.
         epochs: of each rung; the last one is the whole training.
+        forecast_size: image size whose forecast decides; None for its own forecast.
     """
 
     request: Request
@@ -30,7 +35,9 @@ class Contender:
     training_key: str
     cost: TrainingCost
     evidence: list[Evidence]
+    fastest_s: float
     epochs: list[int]
+    forecast_size: int | None = None
 
     @classmethod
     def of(
@@ -39,11 +46,20 @@ class Contender:
         request: Request,
         cost: TrainingCost,
         evidence: list[Evidence],
+        fastest_s: float,
+        forecast_size: int | None = None,
     ) -> Contender:
         """Return the contender with its keys and the epochs of its rungs."""
-        epochs = rung_epochs(cost.epochs, plan.rungs, plan.reduction)
-        key, training_key = plan.keys[request.point], plan.training_keys[request.point]
-        return cls(request, key, training_key, cost, evidence, epochs)
+        return cls(
+            request=request,
+            key=plan.keys[request.point],
+            training_key=plan.training_keys[request.point],
+            cost=cost,
+            evidence=evidence,
+            fastest_s=fastest_s,
+            epochs=rung_epochs(cost.epochs, plan.rungs, plan.reduction),
+            forecast_size=forecast_size,
+        )
 
     @property
     def point(self) -> Point:
@@ -55,13 +71,6 @@ class Contender:
         """The formats that are possible on at least one device."""
         return list(dict.fromkeys(entry.format for entry in self.evidence if not entry.reason))
 
-    @property
-    def fastest_s(self) -> float:
-        """Seconds of a call of the fastest possible file in the forecast."""
-        return min(
-            entry.p50_s for entry in self.evidence if not entry.reason and entry.p50_s is not None
-        )
-
 
 def evidence_on(forecast: Candidate, limits: Limits) -> list[Evidence]:
     """Return the evidence on each format of a forecast."""
@@ -72,6 +81,11 @@ def evidence_on(forecast: Candidate, limits: Limits) -> list[Evidence]:
         # A format that was timed on another device needs no second line.
         if file.timings or file.format not in timed
     ]
+
+
+def fastest_of(evidence: Iterable[Evidence]) -> float:
+    """Return the seconds of a call of the fastest possible file; at least one is possible."""
+    return min(entry.p50_s for entry in evidence if not entry.reason and entry.p50_s is not None)
 
 
 def unmeasured(contender: Contender, measured: Measured) -> list[str]:

@@ -165,11 +165,25 @@ class Notebook:
         self._keep(msgspec.structs.replace(measured, lost_seconds=total))
 
     def decide(
-        self, request: Request, key: str, kind: Kind, reason: str, formats: Iterable[Evidence] = ()
+        self,
+        request: Request,
+        key: str,
+        kind: Kind,
+        reason: str,
+        formats: Iterable[Evidence] = (),
+        forecast_size: int | None = None,
     ) -> None:
         """Note the decision on a candidate, which replaces an earlier one.
 
         It is on disk with the next measurement. A decision needs no more than the measurements.
+
+        Args:
+            request: the candidate.
+            key: of the candidate.
+            kind: of the decision.
+            reason: for it.
+            formats: the evidence on each format.
+            forecast_size: image size whose forecast the evidence is of; None for its own one.
         """
         self._outcomes[request.point] = Outcome(
             key=key,
@@ -178,6 +192,7 @@ class Notebook:
             image_size=request.image_size,
             kind=kind,
             reason=reason,
+            forecast_size=forecast_size,
             formats=list(formats),
         )
 

@@ -22,7 +22,7 @@ from src.search.limits import (
     latency_verdict,
     milliseconds,
 )
-from src.search.page_notes import notes_of
+from src.search.page_notes import forecast_says, not_forecast_line, notes_of, reason_of
 from src.search.records import JudgedFile, Measured, Outcome, Rung, SearchRecord
 
 TITLE = "Search"
@@ -50,7 +50,8 @@ def show(record: SearchRecord, console: Console) -> None:
         console.print(
             rich_table(_judged(record, files), narrow=console.is_terminal, bold_chosen=True)
         )
-    show_lines([_spent(record)], console)
+    not_forecast = not_forecast_line(record)
+    show_lines([*([not_forecast] if not_forecast else []), _spent(record)], console)
     if record.answer is not None and record.answer.satisfied:
         show_lines([sentence(record)], console, style="bold")
 
@@ -118,6 +119,8 @@ def _asked(record: SearchRecord) -> Iterator[str]:
     if record.rungs:
         rungs += f" at each rung, and there {'is' if record.rungs == 1 else 'are'} {record.rungs}"
     yield f"{len(record.outcomes)} candidates; {rungs}; {budget}; seed {record.seed}"
+    if line := not_forecast_line(record):
+        yield line
     if record.own_width_only:
         yield own_width_line(record.own_width_only)
     if machines := _machines(record):
@@ -178,7 +181,7 @@ def _candidates(record: SearchRecord) -> Table:
         Column("validation\ntop-1 %", top1, best=max),
         Column("minutes", seconds),
         text_column("outcome", lambda outcome: outcome.kind),
-        text_column("evidence", lambda outcome: outcome.reason),
+        text_column("evidence", reason_of),
     ]
     chosen = record.answer.key if record.answer else None
     return tabulate(
@@ -273,7 +276,7 @@ def _evidence(record: SearchRecord) -> Table:
             entry.format,
             entry.device,
             number(entry.p50_s, 1e3, 2),
-            entry.reason or "possible",
+            forecast_says(outcome, entry),
         ]
         for outcome in record.outcomes
         for entry in outcome.formats

@@ -1,11 +1,12 @@
-"""Notes under the certificate of a search: how it was decided, and how sure its figures are."""
+"""Words of the certificate of a search: how it was decided, and how sure its figures are."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from src.report.sections.speedups import ONE_PROCESS, is_of_one
-from src.search.records import JudgedFile
+from src.search.other_size import possible_because
+from src.search.records import Evidence, JudgedFile, Outcome, SearchRecord
 
 NOTES = (
     "Networks are dropped and chosen by their validation accuracy. Only the chosen file is judged "
@@ -39,3 +40,27 @@ def notes_of(files: Iterable[JudgedFile]) -> list[str]:
     """
     is_assumed = any(file.latency and is_of_one(file.latency) for file in files)
     return [*NOTES, *([_ASSUMED] if is_assumed else [])]
+
+
+def not_forecast_line(record: SearchRecord) -> str | None:
+    """Return how many candidates the forecast of another image size decides; None if it is none."""
+    count = sum(outcome.forecast_size is not None for outcome in record.outcomes)
+    if not count:
+        return None
+    verb = "was" if count == 1 else "were"
+    return (
+        f"{count} of {len(record.outcomes)} candidates {verb} not forecast: the forecast of "
+        "another image size of the same network decides"
+    )
+
+
+def reason_of(outcome: Outcome) -> str:
+    """Return the reason of a decision, which names the other image size that it is based on."""
+    if outcome.forecast_size is None or outcome.kind == "ruled out":
+        return outcome.reason
+    return f"{outcome.reason}; {possible_because(outcome.forecast_size)}"
+
+
+def forecast_says(outcome: Outcome, entry: Evidence) -> str:
+    """Return what the forecast says of a format; the reason names another size that it is of."""
+    return entry.reason or ("not forecast" if outcome.forecast_size else "possible")

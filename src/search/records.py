@@ -138,7 +138,7 @@ class Evidence(Record, frozen=True, kw_only=True):
 
     format: Word
     device: Device
-    p50_s: Positive | None = null()
+    p50_s: Positive | None = null()  # null if it was not timed, or if another size was
     reason: Text | None = null()  # why it is ruled out; null if it is not
 
 
@@ -151,6 +151,9 @@ class Outcome(Record, frozen=True, kw_only=True):
     image_size: Side | None
     kind: Kind
     reason: Text
+    # Image size whose forecast decides if it may keep the limits, because it has no forecast of its
+    # own; null if it has one, and for a candidate that no forecast decides.
+    forecast_size: Side | None = null()
     formats: list[Evidence]
 
     @property

@@ -6,12 +6,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 
-from src.forecast.records import NO_TRAINING_TIME
 from src.search.answer import answer_of, is_allowed
 from src.search.budget import Budget, StepTimes
-from src.search.contender import Contender, evidence_on, unmeasured
+from src.search.contender import Contender, unmeasured
 from src.search.engine import Ended, Engine, OneByOne, Retried, Training
-from src.search.figures import require_in_forecast
+from src.search.forecasting import Forecasting
 from src.search.halving import Halving, Point
 from src.search.notebook import Notebook
 from src.search.plan import Plan
@@ -53,15 +52,22 @@ class Search:
         self._budget = Budget(plan.budget_s, lambda: notebook.of_plan)
         self._times = StepTimes(notebook.of_plan)
         self._reserve = Reserve(self._budget, self._times, notebook, clock)
+        self._forecasting = Forecasting(
+            plan, notebook, trials, report, clock, self._times, self._reserve
+        )
         self._halving = Halving(plan.networks, plan.sizes, plan.seed, plan.reduction)
         self._contenders: dict[Point, Contender] = {}
         self._noted = 0.0  # the time until which the seconds of a rung are written down
 
     def run(self) -> SearchRecord:
-        """Search, and return the record, which is on disk as well."""
+        """Search, and return the record, which is on disk as well.
+
+        Raises:
+            UsageError: a limit is of a figure that is not measured.
+        """
         self._notebook.keep_only(self._trials.is_present)
         self._notebook.begin(self._halving.order)
-        self._forecast_all()
+        self._contenders = self._forecasting.contenders(self._halving.order)
         alive = list(self._contenders.values())
         for rung in range(self._plan.rungs):
             alive = self._reach(rung, alive)
@@ -72,39 +78,6 @@ class Search:
         self._take_up_again()
         judged = [self._measured(contender) for contender in self._decided("judged")]
         return self._notebook.finish(answer_of(judged, self._plan.limits))
-
-    def _forecast_all(self) -> None:
-        """Forecast all candidates, and note those with a file that may keep the limits.
-
-        Raises:
-            UsageError: a limit is of a figure that is not measured.
-        """
-        requests, order = self._plan.by_point, self._halving.order
-        has_figures = False  # an earlier forecast has all that the limits need
-        for number, point in enumerate(order):
-            request, key = requests[point], self._plan.keys[point]
-            self._report("forecast", request.name, number, len(order))
-            forecast = self._trials.known_forecast(request)
-            if forecast is None:
-                if shortage := self._reserve.forecast_shortage(self._contenders.values()):
-                    self._notebook.decide(request, key, "not tried", f"out of time: {shortage}")
-                    continue
-                started = self._clock()
-                forecast = self._trials.forecast(request)
-                seconds = self._clock() - started
-                self._times.forecast_took(seconds)
-                self._notebook.add_forecast(self._notebook.measured(request, key), seconds)
-            has_figures = has_figures or require_in_forecast(forecast, self._plan.limits)
-            if forecast.status != "ok" or forecast.training is None:
-                reason = forecast.reason or NO_TRAINING_TIME
-                self._notebook.decide(request, key, "failed", reason)
-                continue
-            evidence = evidence_on(forecast, self._plan.limits)
-            if all(entry.reason for entry in evidence):
-                reason = "the forecast rules out every format"
-                self._notebook.decide(request, key, "ruled out", reason, evidence)
-                continue
-            self._contenders[point] = Contender.of(self._plan, request, forecast.training, evidence)
 
     def _reach(self, rung: int, contenders: Sequence[Contender]) -> list[Contender]:
         """Train contenders to a rung, as far as the time lasts, and return those that got there."""
@@ -274,4 +247,11 @@ class Search:
         return self._notebook.measured(contender.request, contender.key)
 
     def _end(self, contender: Contender, kind: Kind, reason: str) -> None:
-        self._notebook.decide(contender.request, contender.key, kind, reason, contender.evidence)
+        self._notebook.decide(
+            contender.request,
+            contender.key,
+            kind,
+            reason,
+            contender.evidence,
+            contender.forecast_size,
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -31,7 +32,11 @@ def grid(tmp_path: Path) -> Path:
     """A folder as the grid's command leaves it."""
     planted = grid_of(1, models=3, sizes=2)
     trials, plan = PlantedTrials(planted, seed=1), plan_of(planted, Limits(), rungs=0)
+    for size in plan.sizes:  # first alone, so that each candidate is forecast
+        of_size = {name: each for name, each in planted.items() if name.endswith(f"-{size}px")}
+        search(tmp_path, trials, plan_of(of_size, Limits(), rungs=0))
     record = search(tmp_path, trials, plan)
+    assert all(entry.forecast_seconds for entry in record.measured)
     assert {outcome.kind for outcome in record.outcomes} == {"judged"}
     forecasts = [
         msgspec.structs.replace(trials.forecast(request), key=plan.keys[point])
@@ -122,3 +127,42 @@ def test_a_plain_grid_needs_no_forecasts(
     assert lines[0].endswith(f"epochs, {whole}")
     [replay] = [line for line in lines if line.startswith("  seed ")]
     assert f" of {whole} (" in replay
+
+
+@pytest.mark.parametrize(
+    ("sizes", "commands"),
+    [("32,48", ["32", "48", "32,48"]), ("32", ["32"]), ("8,4", ["8", "4", "8,4"])],
+)
+def test_each_size_is_a_search_of_its_own_before_the_whole_grid(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sizes: str, commands: list[str]
+) -> None:
+    codes = iter([3, 0, 0])  # no file of the first size keeps its accuracy
+    started: list[list[str]] = []
+
+    def run(words: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
+        started.append(words)
+        return subprocess.CompletedProcess(words, next(codes))
+
+    monkeypatch.setattr(benchmark_search.subprocess, "run", run)
+    monkeypatch.setattr(sys, "argv", ["benchmark_search.py", str(tmp_path), "--sizes", sizes])
+    benchmark_search._train_grid(tmp_path, benchmark_search._parse())
+    chosen = [
+        word.removeprefix("data.image_size=")
+        for words in started
+        for word in words
+        if word.startswith("data.image_size=")
+    ]
+    assert chosen == commands
+    assert all("rungs=0" in words for words in started)
+
+
+def test_a_grid_whose_command_fails_is_not_replayed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(words: list[str], *, check: bool) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(words, 1)
+
+    monkeypatch.setattr(benchmark_search.subprocess, "run", run)
+    monkeypatch.setattr(sys, "argv", ["benchmark_search.py", str(tmp_path)])
+    with pytest.raises(SystemExit, match="the grid ended with exit code 1"):
+        benchmark_search.main()
