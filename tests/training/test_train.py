@@ -32,15 +32,17 @@ OPTIONS = (
     "benchmark=quick",
     "benchmark.threads=1",
 )
-# Half of ResNet-34, whose files take most of the time. The slow tests have the default network.
-SHORT = ("model=torchvision/resnet18", *OPTIONS)
+# Residual, with BatchNorm and 0.4 M parameters: the files of a larger one take most of the time.
+# The slow tests have the default network.
+SMALL = "timm/test_resnet"
+SHORT = (f"model={SMALL}", *OPTIONS)
 
 FORMATS = ["eager", "torchscript", "onnx_fp32", "onnx_int8_dynamic", "onnx_int8"]
 
 
 @pytest.fixture(
     scope="module",
-    params=["torchvision/resnet18", pytest.param("resnet34", marks=pytest.mark.slow)],
+    params=[SMALL, pytest.param("resnet34", marks=pytest.mark.slow)],
 )
 def words(request: pytest.FixtureRequest) -> tuple[str, ...]:
     """The command line of the training."""
