@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from src.errors import UsageError
 from src.export.options import ExportOptions
 from tests.cli.test_app import parse as options_of_training
 from tests.conftest import ROOT
+from tests.support.warm_command import command
 
 WORDS = (
     "model=torchvision/squeezenet1_1",
@@ -48,8 +48,7 @@ def test_the_stages_take_the_sections_from_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "config.yaml"
-    command = [sys.executable, "-m", "src.cli.judging_options", str(file), *WORDS]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    ended = command(ROOT, "src.cli.judging_options", str(file), *WORDS)
     assert ended.returncode == 0, ended.stderr
     assert set(yaml.safe_load(file.read_text())) == {"export", "benchmark"}
     monkeypatch.setattr(sys, "argv", ["src.benchmark", str(tmp_path)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -45,30 +46,36 @@ TRACES = {
     "deep in an event": gzip.compress(
         HEAD + b'{"args": ' + b"[" * 200_000 + b"]" * 200_000 + b"}]}"
     ),
-    "a name of 300 MB": bomb(HEAD + b'{"name": "', b"a", 300),
-    "300 MB of white space": bomb(HEAD, b" ", 300),
     "a time that is no number": gzip.compress(
         HEAD + STEP.replace(b'"ts": 0', b'"ts": "x"') + b"]}"
     ),
     "an infinite time": gzip.compress(HEAD + STEP.replace(b'"ts": 0', b'"ts": 1e999') + b"]}"),
     "bytes that are no text": gzip.compress(HEAD + b'{"name": "\xff\xfe"}]}'),
 }
+# Packing them takes seconds, so it is left to the tests that read them.
+LARGE = {
+    "a name of 300 MB": lambda: bomb(HEAD + b'{"name": "', b"a", 300),
+    "300 MB of white space": lambda: bomb(HEAD, b" ", 300),
+}
 
 
 @pytest.mark.parametrize(
-    "content",
+    "make",
     [
-        pytest.param(content, id=name, marks=pytest.mark.slow if "300 MB" in name else ())
-        for name, content in TRACES.items()
+        *(
+            pytest.param(lambda content=content: content, id=name)
+            for name, content in TRACES.items()
+        ),
+        *(pytest.param(make, id=name, marks=pytest.mark.slow) for name, make in LARGE.items()),
     ],
 )
 @pytest.mark.parametrize("path", ["operators", "timeline"])
 def test_a_trace_that_is_none_is_named_in_a_sentence(
-    tmp_path: Path, path: str, content: bytes
+    tmp_path: Path, path: str, make: Callable[[], bytes]
 ) -> None:
     run = write_run(tmp_path / "version_0", window())
     name = f"train-rank0.0{SUFFIX}"
-    (run / "profile" / name).write_bytes(content)
+    (run / "profile" / name).write_bytes(make())
     sentence = Server(tmp_path).error(path, 422, run="version_0", trace="rank0-0", by="name")
     assert sentence.startswith(f"{name}: ")
     assert len(sentence) < 500

@@ -180,7 +180,8 @@ def test_two_processes_train_and_one_exports(tmp_path: Path) -> None:
     assert process.returncode == 0, process.stderr
     assert process.stdout.count("Run folder:") == 1
     assert process.stdout.count("preflight:") == 1
-    run = Run(tmp_path / "lightning_logs" / "resnet34" / "version_0")
+    [folder] = (tmp_path / "lightning_logs").glob("*/version_0")
+    run = Run(folder)
     assert [path.name for path in run.folder.parent.iterdir()] == ["version_0"]
     results = run.read_benchmark()
     assert results.dataset.images == 540
