@@ -51,6 +51,7 @@ def main() -> NoReturn:
         requests.set_inheritable(False)
         for module in modules:
             importlib.import_module(module)
+        _let_go_of_output()
         requests.sendall(NUMBER.pack(READY))
         gc.freeze()  # so that a collection does not write to the pages of all that was imported
         while (received := _receive(requests)) is not None:
@@ -72,6 +73,19 @@ def main() -> NoReturn:
             except BrokenPipeError:  # the process that wanted the command has ended
                 break
     _end(0)
+
+
+def _let_go_of_output() -> None:
+    """Close the output of the process that started the server.
+
+    Who reads it would wait for its end as long as an orphaned command runs. Each request has its
+    own.
+    """
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+        os.dup2(nothing, stream.fileno())
+    os.close(nothing)
 
 
 def _receive(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:

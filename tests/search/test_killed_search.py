@@ -44,11 +44,13 @@ def training_in(folder: Path) -> int | None:
         if not process.name.isdecimal():
             continue
         try:
-            words = (process / "cmdline").read_bytes()
+            # A new process has the words on its command line, a copy of a process its name.
+            words = (process / "cmdline").read_bytes().split(b"\0")
+            name = (process / "comm").read_text().strip()
             is_there = (process / "cwd").resolve() == folder.resolve()
         except OSError:  # it has ended, or is another user's
             continue
-        if is_there and b"src.train" in words and b"/candidates/" in words:
+        if is_there and (name == "src.train" or b"src.train" in words):
             return int(process.name)
     return None
 

@@ -206,13 +206,21 @@ words = ["wait", {str(ready)!r}]
 child_commands.run_in_subprocess("told", words, Path("log"), imported={IMPORTED!r})
 """
     environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{tmp_path}"}
-    process = subprocess.Popen([sys.executable, "-c", parent], cwd=tmp_path, env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-c", parent],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
     wait_until(ready.exists)
     pid = int(ready.read_text())
     server = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
     process.kill()
-    process.wait()
+    # Nobody else has its output: a program that reads it, as tee does, ends as well.
+    assert process.communicate(timeout=30)[0] == b""
     time.sleep(0.3)
+    assert is_alive(pid)
     os.kill(pid, signal.SIGTERM)
     wait_until(lambda: not Path(f"/proc/{pid}").exists())
     wait_until(lambda: not Path(f"/proc/{server}").exists())
