@@ -236,7 +236,7 @@ def test_of_equals_a_known_latency_goes_first_and_then_the_order(tmp_path: Path)
             return [0.9] * 18
 
     # The first of the order is known, and slower than those that are not.
-    grid = {f"net{place}-32px": Planted(0.9, 1.0, FAST - place * 1e-3) for place in range(6)}
+    grid = {f"net{place}-32px": Planted(0.9, 1.0, 0.030 - place * 1e-3) for place in range(6)}
     plan = beginning_with("net0-32px", grid, rungs=1)
     trials = Equal(grid, forecast_s=LONG_FORECAST_S)
     record = search(tmp_path, trials, plan)
