@@ -33,16 +33,16 @@ def report_run(run: Run, screen: Console) -> None:
     under_load = load_chart(serve_test) if serve_test else None
     measured_charts = [*charts(results), *([under_load] if under_load else [])]
     all_charts = [*measured_charts, *flipped_charts(report.flips, run.flipped), *class_charts]
-    figures = {chart.name: chart.draw() for chart in all_charts}
-    for name, figure in figures.items():
-        save(figure, run.folder / f"{name}.png")
-    atomic_files.write_text(run.report, markdown.page(report, list(figures)))
+    drawn = {chart.name: run.folder / f"{chart.name}.png" for chart in all_charts}
+    for chart in all_charts:
+        save(chart.draw(), drawn[chart.name])
+    atomic_files.write_text(run.report, markdown.page(report, list(drawn)))
     page = html.page(report, [*measured_charts, *class_charts], run.flipped)
     atomic_files.write_text(run.page, page)
     cards.write(run)
     config = run.read_config()
     hyperparameters = {name: config.get(name) or {} for name in ("model", "data", "trainer")}
-    tensorboard.write(report, run.folder, hyperparameters, figures)
+    tensorboard.write(report, run.folder, hyperparameters, drawn)
     console.show(report, screen)
     if run.rounds.is_file():
         console.show_lines([_later_measurement(run)], screen)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 from hashlib import sha256
 from pathlib import Path
@@ -36,11 +37,16 @@ def test_the_report_stage_makes_all_pages_from_the_measurement(tmp_path: Path) -
     charts = {"tradeoff", "latency_batch_1", "latency_batch_8", "size", "training", "per_class"}
     charts.add("load")
     assert names == charts
-    for name in names:
-        with Image.open(tmp_path / f"{name}.png") as picture:
-            assert min(picture.size) > 100
     events = EventAccumulator(str(tmp_path)).Reload()
     assert set(events.Tags()["images"]) == {f"benchmark/{name}" for name in names}
+    for name in names:
+        [event] = events.Images(f"benchmark/{name}")
+        with (
+            Image.open(tmp_path / f"{name}.png") as picture,
+            Image.open(io.BytesIO(event.encoded_image_string)) as shown,
+        ):
+            assert min(picture.size) > 100
+            assert picture.convert("RGB").tobytes() == shown.convert("RGB").tobytes()
     assert "12.30" in run.page.read_text()
     assert "12.30" in run.report.read_text()
     assert "12.30" in (run.exports / "onnx" / "README.md").read_text()

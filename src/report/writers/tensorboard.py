@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image
 
 from src.errors import visible
 from src.report.document import Section, Table
@@ -22,7 +24,7 @@ def write(
     report: Report,
     folder: Path,
     hyperparameters: Mapping[str, Any],
-    figures: Mapping[str, Figure],
+    charts: Mapping[str, Path],
 ) -> None:
     """Add an event file to the run's folder.
 
@@ -31,7 +33,7 @@ def write(
         folder: the folder of the run.
         hyperparameters: nested values of the configuration; numbers, strings and booleans become
             columns of the HParams tab.
-        figures: by name, for the Images tab.
+        charts: PNG files by name, for the Images tab.
     """
     from torch.utils.tensorboard import SummaryWriter
 
@@ -53,8 +55,10 @@ def write(
         if report.operators and report.operators.table.heads:
             writer.add_text("benchmark/operators", operators(report.operators))
         writer.add_text("benchmark/more", figures_by_file(report.more.table))
-        for name, figure in figures.items():
-            writer.add_figure(f"benchmark/{name}", figure)
+        for name, path in charts.items():
+            with Image.open(path) as image:
+                pixels = np.asarray(image.convert("RGB"))
+            writer.add_image(f"benchmark/{name}", pixels, dataformats="HWC")
         for tag, value in report.scalars.items():
             writer.add_scalar(tag, value)
         writer.add_hparams(dict(_flat(hyperparameters)), report.scalars, run_name=".")
