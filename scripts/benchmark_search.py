@@ -120,7 +120,9 @@ class Replay:
 
     def train(self, request: Request, key: str, epoch: int, epochs: int) -> Trained:
         """Return the recorded state after an epoch."""
-        entry = self._grid[request.point]
+        entry = self._grid.get(request.point)
+        if entry is None:
+            raise TrialError(f"{request.name}: not measured in the grid")
         done = self._epochs.get(key, 0)
         if epoch > len(entry.curve):
             raise TrialError(f"{request.name}: the grid has {len(entry.curve)} epochs of it")

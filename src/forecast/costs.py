@@ -78,8 +78,8 @@ def _training(run: Run, results: Results) -> TrainingCost | None:
     if not speed or not step or images is None:
         return None
     config = run.read_config()
-    epochs = config.get("trainer", {}).get("max_epochs")
-    if not isinstance(epochs, int) or epochs < 0:
+    epochs = epochs_of(config)
+    if epochs is None:
         return None
     images = _images_of_epoch(images, config)
     return TrainingCost(
@@ -90,6 +90,12 @@ def _training(run: Run, results: Results) -> TrainingCost | None:
         images=images,
         epochs=epochs,
     )
+
+
+def epochs_of(config: Mapping[str, Any]) -> int | None:
+    """Return the epochs that a run's configuration sets; None if it sets no end by them."""
+    epochs = config.get("trainer", {}).get("max_epochs")
+    return epochs if isinstance(epochs, int) and epochs >= 0 else None
 
 
 def _images_of_epoch(images: int, config: Mapping[str, Any]) -> int:

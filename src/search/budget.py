@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from statistics import median
+from typing import Final
+
+import msgspec
 
 from src.forecast.records import TrainingCost
 from src.search.records import Measured, Spent
 
 # A fifth for validation and checkpoints, which the forecast of a training does not have.
 _BESIDE_TRAINING = 1.2
-_FIRST_START_S = 20.0  # of a command, before any was measured
+FIRST_START_S: Final = 20.0  # of a command, before any was measured
 # Judging exports all formats with a search for an int8 recipe and takes the whole measurement; a
 # forecast has neither. Before any was measured.
 _FIRST_JUDGING = 4.0  # times the longest forecast
@@ -78,7 +81,7 @@ class StepTimes:
 
     def training_took(self, cost: TrainingCost, epochs: int, seconds: float) -> None:
         """Note the time of a command that trained a number of epochs."""
-        self._starts.append(max(0.0, seconds - epochs * _epoch_seconds(cost)))
+        self._starts.append(max(0.0, seconds - epochs * epoch_seconds(cost)))
 
     def judging_took(self, seconds: float) -> None:
         """Note the time of an export with its measurement."""
@@ -92,8 +95,8 @@ class StepTimes:
         """Return the seconds of a command that trains a number of epochs; 0 for no epoch."""
         if epochs <= 0:
             return 0.0
-        start = median(self._starts) if self._starts else _FIRST_START_S
-        return start + epochs * _epoch_seconds(cost)
+        start = median(self._starts) if self._starts else FIRST_START_S
+        return start + epochs * epoch_seconds(cost)
 
     def judging(self) -> float:
         """Return the seconds of the export and measurement of a candidate."""
@@ -102,8 +105,17 @@ class StepTimes:
         return max(_LEAST_JUDGING_S, _FIRST_JUDGING * max(self._forecasts, default=0.0))
 
 
-def _epoch_seconds(cost: TrainingCost) -> float:
+def epoch_seconds(cost: TrainingCost) -> float:
+    """Return the seconds of an epoch with its validation."""
     return _BESIDE_TRAINING * cost.images / cost.images_per_second
+
+
+def with_epoch_seconds(cost: TrainingCost, seconds: float) -> TrainingCost:
+    """Return the cost of a training on the same images whose epochs take other seconds."""
+    if not cost.images:  # no speed makes its epochs longer
+        return cost
+    speed = _BESIDE_TRAINING * cost.images / seconds
+    return msgspec.structs.replace(cost, images_per_second=speed)
 
 
 def in_words(seconds: float) -> str:

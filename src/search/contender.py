@@ -1,9 +1,10 @@
-"""A candidate that no forecast rules out."""
+"""A candidate that no forecast rules out so far."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from src.forecast.candidate import Request
 from src.forecast.records import Candidate, TrainingCost
@@ -11,6 +12,11 @@ from src.search.halving import Point, rung_epochs
 from src.search.limits import evidence_of
 from src.search.plan import Plan
 from src.search.records import Evidence, Limits, Measured
+
+# A latency that no file has, for candidates without a forecast, so that a known one goes before an
+# unknown one of the same accuracy. Among the unknown ones it grows in the order of the grid.
+_UNKNOWN_S: Final = 1000.0
+_ONE_PLACE_S: Final = 1e-3
 
 
 @dataclass(frozen=True)
@@ -22,12 +28,14 @@ class Contender:
         key: of the candidate.
         training_key: of its training.
         cost: of its training. If it is not forecast, that of a larger image size: an upper bound,
-            so the time that is kept for it is enough.
-        evidence: on each of its formats; at least one is not ruled out.
+            so the time that is kept for it is enough. An estimate if it is open.
+        evidence: on each of its formats; at least one is not ruled out. Empty while it is open.
         fastest_s: seconds of a call of the fastest possible file in the forecast, of the larger
-            size if it is not forecast.
+            size if it is not forecast. A time that no file takes without a forecast.
         epochs: of each rung; the last one is the whole training.
         forecast_size: image size whose forecast decides; None for its own forecast.
+        is_open: True while it trains without a forecast that may still rule it out.
+        without_forecast: True if neither its own forecast nor that of another size is known.
     """
 
     request: Request
@@ -38,6 +46,8 @@ class Contender:
     fastest_s: float
     epochs: list[int]
     forecast_size: int | None = None
+    is_open: bool = False
+    without_forecast: bool = False
 
     @classmethod
     def of(
@@ -60,6 +70,30 @@ class Contender:
             epochs=rung_epochs(cost.epochs, plan.rungs, plan.reduction),
             forecast_size=forecast_size,
         )
+
+    @classmethod
+    def before_forecast(
+        cls, plan: Plan, request: Request, cost: TrainingCost, place: int
+    ) -> Contender:
+        """Return an open contender, which trains before its forecast.
+
+        Args:
+            plan: the settings.
+            request: the candidate.
+            cost: an estimate of the cost of its training.
+            place: in the order of the grid, from 0.
+        """
+        made = cls.of(plan, request, cost, [], _UNKNOWN_S + place * _ONE_PLACE_S)
+        return replace(made, is_open=True, without_forecast=True)
+
+    def possible_by(self, evidence: Iterable[Evidence]) -> Contender:
+        """Return an open contender whose formats are all possible, because nothing rules them out.
+
+        Args:
+            evidence: on the formats of another candidate.
+        """
+        formats = [Evidence(format=entry.format, device=entry.device) for entry in evidence]
+        return replace(self, is_open=False, evidence=formats)
 
     @property
     def point(self) -> Point:

@@ -14,7 +14,7 @@ resumed from its checkpoint and the grid is known, so a decision waits until all
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -48,8 +48,7 @@ class RungPruner(BasePruner):
         step = trial.last_step
         if step is None:
             return False
-        values = values_at(study, step)
-        return trial.intermediate_values[step] < values[kept_of(len(values), self.reduction) - 1]
+        return trial.intermediate_values[step] < least_of(values_at(study, step), self.reduction)
 
 
 def values_at(study: Study, step: int) -> list[float]:
@@ -67,6 +66,16 @@ def values_at(study: Study, step: int) -> list[float]:
 def kept_of(count: int, reduction: int) -> int:
     """Return how many of a rung's candidates go on."""
     return max(1, math.ceil(count / reduction))
+
+
+def least_of(values: Sequence[float], reduction: int) -> float:
+    """Return the least value that goes on.
+
+    Args:
+        values: of all candidates in a rung, the best first; at least one.
+        reduction: of this number of candidates one goes on.
+    """
+    return values[kept_of(len(values), reduction) - 1]
 
 
 def rung_epochs(epochs: int, rungs: int, reduction: int) -> list[int]:
@@ -133,9 +142,23 @@ class Halving:
             point: the candidate.
             rung: number of the rung, from 0.
             top1: best validation top-1 so far.
-            latency_s: of its fastest file in the forecast, which decides between equals.
+            latency_s: of its fastest file in the forecast, which decides between equals. A time
+                that no file takes for a candidate without a forecast.
         """
-        self._trials[point].report(top1 - _TIE * latency_s, rung)
+        self._trials[point].report(_value(top1, latency_s), rung)
+
+    def would_go_on(self, figures: Mapping[Point, tuple[float, float]]) -> list[Point]:
+        """Return the candidates of a rung that go on if nothing else becomes known, the best first.
+
+        Args:
+            figures: validation top-1 and latency of each candidate, as in :meth:`report`.
+        """
+        if not figures:
+            return []
+        values = {point: _value(*both) for point, both in figures.items()}
+        least = least_of(sorted(values.values(), reverse=True), self._reduction)
+        going = [point for point, value in values.items() if value >= least]
+        return sorted(going, key=lambda point: -values[point])
 
     def decide(self, points: Iterable[Point], rung: int) -> dict[Point, Decision]:
         """Return the decisions of a rung that all candidates in it have reported."""
@@ -152,3 +175,7 @@ class Halving:
                 kept=kept,
             )
         return decisions
+
+
+def _value(top1: float, latency_s: float) -> float:
+    return top1 - _TIE * latency_s

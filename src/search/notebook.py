@@ -12,6 +12,7 @@ from src.forecast.candidate import Request
 from src.run import reading
 from src.run.layout import as_dict
 from src.search.budget import spent_on
+from src.search.contender import Contender
 from src.search.engine import Ended
 from src.search.halving import Point
 from src.search.plan import Plan
@@ -67,7 +68,9 @@ class Notebook:
         own = self.measured(request, key)
         longest = max([own, *same], key=lambda entry: entry.epochs)
         if longest is not own:
-            self._measured[key] = msgspec.structs.replace(own, run=longest.run, rungs=longest.rungs)
+            self._measured[key] = msgspec.structs.replace(
+                own, run=longest.run, rungs=longest.rungs, whole_epochs=longest.whole_epochs
+            )
 
     def begin(self, order: Sequence[Point]) -> None:
         """Begin with no decisions.
@@ -128,8 +131,14 @@ class Notebook:
             search_seconds=None if alone else ended.search_seconds,
             machine=ended.machine,
         )
-        rungs = sorted([*measured.rungs, rung], key=lambda entry: entry.epoch)
-        self._keep(msgspec.structs.replace(measured, rungs=rungs, run=trained.run))
+        self._keep(
+            msgspec.structs.replace(
+                measured,
+                rungs=sorted([*measured.rungs, rung], key=lambda entry: entry.epoch),
+                run=trained.run,
+                whole_epochs=trained.whole_epochs or measured.whole_epochs,
+            )
+        )
 
     def take_over(self, measured: Measured) -> None:
         """Forget the files in a candidate's run that were made with other options.
@@ -172,6 +181,8 @@ class Notebook:
         reason: str,
         formats: Iterable[Evidence] = (),
         forecast_size: int | None = None,
+        *,
+        without_forecast: bool = False,
     ) -> None:
         """Note the decision on a candidate, which replaces an earlier one.
 
@@ -184,6 +195,7 @@ class Notebook:
             reason: for it.
             formats: the evidence on each format.
             forecast_size: image size whose forecast the evidence is of; None for its own one.
+            without_forecast: True if it trains without a forecast.
         """
         self._outcomes[request.point] = Outcome(
             key=key,
@@ -193,12 +205,29 @@ class Notebook:
             kind=kind,
             reason=reason,
             forecast_size=forecast_size,
+            without_forecast=without_forecast,
             formats=list(formats),
+        )
+
+    def end(self, contender: Contender, kind: Kind, reason: str) -> None:
+        """Note the decision on a contender with its evidence, which replaces an earlier one."""
+        self.decide(
+            contender.request,
+            contender.key,
+            kind,
+            reason,
+            contender.evidence,
+            contender.forecast_size,
+            without_forecast=contender.without_forecast,
         )
 
     def points(self, kind: Kind) -> list[Point]:
         """Return the candidates with this kind of decision."""
         return [point for point, outcome in self._outcomes.items() if outcome.kind == kind]
+
+    def reason(self, point: Point) -> str:
+        """Return the reason of the decision on a candidate."""
+        return self._outcomes[point].reason
 
     def finish(self, answer: Answer | None) -> SearchRecord:
         """Write down the answer, and return the whole record."""

@@ -98,8 +98,12 @@ def first_to_forecast(sizes: Sequence[int | None], limits: Limits) -> int | None
         limits: of the search.
     """
     ascending = sorted(sizes, key=lambda size: size or 0)
-    may_rule_out = (limits.latency_s, limits.size_bytes, limits.memory_bytes) != (None, None, None)
-    return ascending[len(ascending) // 2] if may_rule_out else ascending[-1]
+    return ascending[len(ascending) // 2] if may_rule_out(limits) else ascending[-1]
+
+
+def may_rule_out(limits: Limits) -> bool:
+    """Return True if there is a limit that the figures of a forecast can break."""
+    return (limits.latency_s, limits.size_bytes, limits.memory_bytes) != (None, None, None)
 
 
 def _rules_out_clearly(forecast: Candidate, limits: Limits) -> bool:

@@ -22,7 +22,7 @@ from src.search.limits import (
     latency_verdict,
     milliseconds,
 )
-from src.search.page_notes import forecast_says, not_forecast_line, notes_of, reason_of
+from src.search.page_notes import forecast_says, not_forecast_lines, notes_of, reason_of
 from src.search.records import JudgedFile, Measured, Outcome, Rung, SearchRecord
 
 TITLE = "Search"
@@ -50,8 +50,7 @@ def show(record: SearchRecord, console: Console) -> None:
         console.print(
             rich_table(_judged(record, files), narrow=console.is_terminal, bold_chosen=True)
         )
-    not_forecast = not_forecast_line(record)
-    show_lines([*([not_forecast] if not_forecast else []), _spent(record)], console)
+    show_lines([*not_forecast_lines(record), _spent(record)], console)
     if record.answer is not None and record.answer.satisfied:
         show_lines([sentence(record)], console, style="bold")
 
@@ -119,8 +118,7 @@ def _asked(record: SearchRecord) -> Iterator[str]:
     if record.rungs:
         rungs += f" at each rung, and there {'is' if record.rungs == 1 else 'are'} {record.rungs}"
     yield f"{len(record.outcomes)} candidates; {rungs}; {budget}; seed {record.seed}"
-    if line := not_forecast_line(record):
-        yield line
+    yield from not_forecast_lines(record)
     if record.own_width_only:
         yield own_width_line(record.own_width_only)
     if machines := _machines(record):

@@ -42,20 +42,25 @@ def notes_of(files: Iterable[JudgedFile]) -> list[str]:
     return [*NOTES, *([_ASSUMED] if is_assumed else [])]
 
 
-def not_forecast_line(record: SearchRecord) -> str | None:
-    """Return how many candidates the forecast of another image size decides; None if it is none."""
-    count = sum(outcome.forecast_size is not None for outcome in record.outcomes)
-    if not count:
-        return None
-    verb = "was" if count == 1 else "were"
-    return (
-        f"{count} of {len(record.outcomes)} candidates {verb} not forecast: the forecast of "
-        "another image size of the same network decides"
-    )
+def not_forecast_lines(record: SearchRecord) -> list[str]:
+    """Return how many candidates were not forecast, and why; nothing if all were."""
+    of_other_size = sum(outcome.forecast_size is not None for outcome in record.outcomes)
+    never = sum(outcome.without_forecast for outcome in record.outcomes)
+    return [
+        f"{count} of {len(record.outcomes)} candidates {'was' if count == 1 else 'were'} not "
+        f"forecast: {reason}"
+        for count, reason in (
+            (of_other_size, "the forecast of another image size of the same network decides"),
+            (never, "no forecast was due until the decision"),
+        )
+        if count
+    ]
 
 
 def reason_of(outcome: Outcome) -> str:
     """Return the reason of a decision, which names the other image size that it is based on."""
+    if outcome.without_forecast:
+        return f"{outcome.reason}; not forecast"
     if outcome.forecast_size is None or outcome.kind == "ruled out":
         return outcome.reason
     return f"{outcome.reason}; {possible_because(outcome.forecast_size)}"
@@ -63,4 +68,5 @@ def reason_of(outcome: Outcome) -> str:
 
 def forecast_says(outcome: Outcome, entry: Evidence) -> str:
     """Return what the forecast says of a format; the reason names another size that it is of."""
-    return entry.reason or ("not forecast" if outcome.forecast_size else "possible")
+    is_forecast = outcome.forecast_size is None and not outcome.without_forecast
+    return entry.reason or ("possible" if is_forecast else "not forecast")

@@ -101,6 +101,7 @@ class Measured(Record, frozen=True, kw_only=True):
     image_size: Side | None  # null for the default of the data
     forecast_seconds: LongSeconds = 0.0  # 0 if the forecast was known
     rungs: list[Rung] = empty_list()
+    whole_epochs: Count | None = null()  # of the whole training; null if only a forecast has them
     run: Text | None = null()  # folder of the run, relative to that of the search
     files: list[JudgedFile] = empty_list()
     validation_images: Natural | None = null()  # behind a rung's top1; null before it is judged
@@ -154,6 +155,8 @@ class Outcome(Record, frozen=True, kw_only=True):
     # Image size whose forecast decides if it may keep the limits, because it has no forecast of its
     # own; null if it has one, and for a candidate that no forecast decides.
     forecast_size: Side | None = null()
+    # True if it was to train, or was trained, without a forecast of its own or of another size.
+    without_forecast: bool = False
     formats: list[Evidence]
 
     @property

@@ -54,6 +54,23 @@ class Reserve:
         what = "its forecast, and one candidate's training and judging," if kept else "its forecast"
         return self._budget.shortage(self._times.forecast() + kept, what)
 
+    def decision_shortage(self, contender: Contender, alive: Iterable[Contender]) -> str | None:
+        """Return why the forecast of an open contender does not fit in the time; None if it does.
+
+        Time is kept for the cheapest one that is not judged to be trained to its end and judged,
+        with its forecast if that is another open one.
+
+        Args:
+            contender: to be forecast.
+            alive: those that are in the same rung, with the contender.
+        """
+        others = [other for other in alive if other.point != contender.point]
+        own = self._to_the_end(contender)
+        forecast = self._times.forecast()
+        costs = [forecast + self._to_the_end(other) for other in others if self._to_the_end(other)]
+        what = "its forecast, and one candidate's training and judging,"
+        return self._budget.shortage(min([own, *costs]), what)
+
     def training_shortage(
         self,
         contender: Contender,
@@ -64,9 +81,10 @@ class Reserve:
     ) -> str | None:
         """Return why the training to a rung does not fit in the time; None if it does.
 
-        Time is kept for one of those that were tried to be trained to its end, and for judging. At
-        the last rung time is kept for judging all that are not judged yet. A rung lasts until the
-        last training ends, so a short one beside a long one takes as long.
+        Time is kept for one of those that were tried and are not judged: for its forecast if it is
+        open, for its training to the end, and for judging. At the last rung time is kept for
+        judging all that are not judged yet. A rung lasts until the last training ends, so a short
+        one beside a long one takes as long.
 
         Args:
             contender: to be trained.
@@ -81,9 +99,12 @@ class Reserve:
         step = max([step, *(end - self._clock() for end in due)])
         is_last = rung == len(contender.epochs) - 1
         judging = sum(self._judging(other) for other in tried) if is_last else self._times.judging()
-        finishers = tried if rung == 0 else [contender]
+        finishers = [contender]
+        if rung == 0:
+            finishers = [other for other in tried if self._to_the_end(other)]
         rest = min(
-            sum(
+            self._deciding(other)
+            + sum(
                 self._times.training(other.cost, later - earlier)
                 for earlier, later in itertools.pairwise(other.epochs[rung:])
             )
@@ -94,12 +115,18 @@ class Reserve:
     def _to_the_end(self, contender: Contender) -> float:
         """Return the forecast seconds until a contender is judged; 0 if it is judged already."""
         done = self.epochs_done(contender)
-        return self._judging(contender) + sum(
+        training = sum(
             self._times.training(contender.cost, later - max(done, earlier))
             for earlier, later in itertools.pairwise([0, *contender.epochs])
         )
+        return self._deciding(contender) + training + self._judging(contender)
+
+    def _deciding(self, contender: Contender) -> float:
+        """Return the forecast seconds of the forecast that an open contender waits for."""
+        return self._times.forecast() if contender.is_open else 0.0
 
     def _judging(self, contender: Contender) -> float:
         """Return the forecast seconds of judging a contender; 0 if that is done already."""
         measured = self._notebook.measured(contender.request, contender.key)
-        return self._times.judging() if unmeasured(contender, measured) else 0.0
+        is_due = contender.is_open or unmeasured(contender, measured)
+        return self._times.judging() if is_due else 0.0

@@ -1,21 +1,21 @@
-"""The search stage: forecast, successive halving, export and measurement, answer."""
+"""The search stage: forecasts, successive halving, export and measurement, answer."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from collections.abc import Callable, Sequence
 
 from src.search.answer import answer_of, is_allowed
 from src.search.budget import Budget, StepTimes
 from src.search.contender import Contender, unmeasured
-from src.search.engine import Ended, Engine, OneByOne, Retried, Training
+from src.search.engine import Engine, OneByOne
 from src.search.forecasting import Forecasting
-from src.search.halving import Halving, Point
+from src.search.halving import Halving
 from src.search.notebook import Notebook
 from src.search.plan import Plan
 from src.search.records import Kind, Measured, SearchRecord
 from src.search.reserve import Reserve
+from src.search.rung_training import RungTraining
 from src.search.trials import TrialError, Trials
 from src.system.console import Report
 
@@ -48,7 +48,6 @@ class Search:
         self._trials = trials
         self._report = report
         self._clock = clock
-        self._engine = engine or OneByOne(trials, clock)
         self._budget = Budget(plan.budget_s, lambda: notebook.of_plan)
         self._times = StepTimes(notebook.of_plan)
         self._reserve = Reserve(self._budget, self._times, notebook, clock)
@@ -56,8 +55,16 @@ class Search:
             plan, notebook, trials, report, clock, self._times, self._reserve
         )
         self._halving = Halving(plan.networks, plan.sizes, plan.seed, plan.reduction)
-        self._contenders: dict[Point, Contender] = {}
-        self._noted = 0.0  # the time until which the seconds of a rung are written down
+        self._training = RungTraining(
+            notebook,
+            engine or OneByOne(trials, clock),
+            report,
+            clock,
+            self._times,
+            self._reserve,
+            self._forecasting,
+            plan.rungs,
+        )
 
     def run(self) -> SearchRecord:
         """Search, and return the record, which is on disk as well.
@@ -67,86 +74,49 @@ class Search:
         """
         self._notebook.keep_only(self._trials.is_present)
         self._notebook.begin(self._halving.order)
-        self._contenders = self._forecasting.contenders(self._halving.order)
-        alive = list(self._contenders.values())
+        self._forecasting.begin(self._halving.order)
+        alive = self._forecasting.contenders(self._halving.order)
         for rung in range(self._plan.rungs):
-            alive = self._reach(rung, alive)
+            alive = self._training.reach_all(rung, alive)
             # A decision saves nothing if nobody has an epoch left before the next rung.
             if any(contender.epochs[rung] < contender.epochs[rung + 1] for contender in alive):
                 alive = self._decide(rung, alive)
-        self._judge(self._reach(self._plan.rungs, alive))
+        self._judge(self._training.reach(self._plan.rungs, self._settle(alive)))
         self._take_up_again()
         judged = [self._measured(contender) for contender in self._decided("judged")]
         return self._notebook.finish(answer_of(judged, self._plan.limits))
 
-    def _reach(self, rung: int, contenders: Sequence[Contender]) -> list[Contender]:
-        """Train contenders to a rung, as far as the time lasts, and return those that got there."""
-        by_key = {contender.training_key: contender for contender in contenders}
-        reached: set[str] = set()
-        due: dict[str, float] = {}  # the forecast end of each training that runs
-        self._noted = self._clock()
-        trainings = self._trainings(rung, contenders, reached, due)
-        with closing(self._engine.train_all(trainings)) as all_ended:
-            for ended in all_ended:
-                key = ended.training.key
-                if isinstance(ended, Retried):
-                    due[key] = self._clock() + self._reserve.seconds(
-                        by_key[key], ended.training.epoch
-                    )
-                    continue
-                self._noted = self._clock()
-                del due[key]
-                if self._note(by_key[key], ended):
-                    reached.add(key)
-        return [contender for contender in contenders if contender.training_key in reached]
+    def _settle(self, contenders: Sequence[Contender], rung: int | None = None) -> list[Contender]:
+        """Forecast those that would go on until none of them is open, and return all that are left.
 
-    def _trainings(
-        self, rung: int, contenders: Sequence[Contender], reached: set[str], due: dict[str, float]
-    ) -> Iterator[Training]:
-        """Yield the trainings to a rung, each when the engine has a machine for it.
+        A candidate that a forecast rules out is in the rung no more, and the others are compared
+        anew. So the decision is that of a rung without it.
 
         Args:
-            rung: number of the rung, from 0.
-            contenders: those to train.
-            reached: gets the training keys of those that are trained already.
-            due: gets the forecast end of each training.
+            contenders: those in the rung.
+            rung: its number, from 0; None if all go on.
         """
-        for number, contender in enumerate(contenders):
-            key, known = contender.training_key, {*reached, *due}
-            tried = [other for other in contenders if other.training_key in known]
-            unnoted = self._clock() - self._noted
-            if shortage := self._reserve.training_shortage(
-                contender, rung, [*tried, contender], due.values(), unnoted
-            ):
-                kind: Kind = "stopped" if self._measured(contender).rungs else "not tried"
-                self._end(contender, kind, f"out of time: {shortage}")
-                continue
-            epoch = contender.epochs[rung]
-            phase = f"rung {rung + 1} of {self._plan.rungs + 1}"
-            detail = f"{contender.request.name} to epoch {epoch} of {contender.epochs[-1]}"
-            self._report(phase, detail, number, len(contenders))
-            if any(entry.epoch == epoch for entry in self._measured(contender).rungs):
-                reached.add(key)
-                continue
-            due[key] = self._clock() + self._reserve.seconds(contender, epoch)
-            yield Training(contender.request, key, epoch, contender.epochs[-1])
+        points = [contender.point for contender in contenders]
+        while True:
+            alive = self._forecasting.contenders(points)
+            going = alive if rung is None else self._going(rung, alive)
+            waiting = [contender for contender in going if contender.is_open]
+            if not waiting:
+                return alive
+            self._forecasting.decide(waiting, alive)
 
-    def _note(self, contender: Contender, ended: Ended) -> bool:
-        """Write down a training that has ended. Return False if it failed."""
-        measured = self._measured(contender)
-        if isinstance(ended.result, TrialError):
-            self._notebook.add_lost(measured, ended.search_seconds)
-            self._end(contender, "failed", str(ended.result))
-            return False
-        epochs = ended.training.epoch - self._reserve.epochs_done(contender)
-        if epochs > 0:  # else an earlier rung of a training that came further already
-            self._times.training_took(contender.cost, epochs, ended.seconds)
-        self._notebook.add_rung(measured, ended.result, ended)
-        return True
+    def _going(self, rung: int, contenders: Sequence[Contender]) -> list[Contender]:
+        """Return the contenders that would go on, the best first."""
+        by_point = {contender.point: contender for contender in contenders}
+        figures = {
+            point: (self._top1(contender, rung), contender.fastest_s)
+            for point, contender in by_point.items()
+        }
+        return [by_point[point] for point in self._halving.would_go_on(figures)]
 
     def _decide(self, rung: int, contenders: Sequence[Contender]) -> list[Contender]:
         """Return the contenders that go on, the best first."""
-        by_point = {contender.point: contender for contender in contenders}
+        by_point = {contender.point: contender for contender in self._settle(contenders, rung)}
         top1 = {point: self._top1(contender, rung) for point, contender in by_point.items()}
         for point, contender in by_point.items():
             self._halving.report(point, rung, top1[point], contender.fastest_s)
@@ -158,7 +128,7 @@ class Search:
         for point, decision in decisions.items():
             if not decision.goes_on:
                 epochs = by_point[point].epochs
-                self._end(
+                self._notebook.end(
                     by_point[point],
                     "dropped",
                     f"after epoch {epochs[rung]} of {epochs[-1]}: validation top-1 "
@@ -188,15 +158,15 @@ class Search:
             last = measured.rungs[-1]
             reached = f"trained to epoch {last.epoch}: validation top-1 {100 * last.top1:.2f} %"
             if problem is None:
-                self._end(contender, "judged", reached)
+                self._notebook.end(contender, "judged", reached)
             elif any(file.status == "ok" for file in measured.files):
                 # Files that an earlier command measured are worth an answer without the others.
                 left_out = f"not measured: {', '.join(missing)} ({problem})"
-                self._end(contender, "judged", f"{reached}; {left_out}")
+                self._notebook.end(contender, "judged", f"{reached}; {left_out}")
             elif kind == "stopped":
-                self._end(contender, kind, f"trained to its end; {problem}")
+                self._notebook.end(contender, kind, f"trained to its end; {problem}")
             else:
-                self._end(contender, kind, problem)
+                self._notebook.end(contender, kind, problem)
 
     def _export_and_measure(self, contender: Contender, measured: Measured) -> str | None:
         """Write down the files of a contender. Return why there are none; None if there are."""
@@ -226,9 +196,14 @@ class Search:
                 if not self._reserve.training_shortage(contender, last, [contender])
             ]
             if not waiting:
-                return
+                break
             best = max(waiting, key=self._standing)
-            self._judge(self._reach(last, [best]))
+            if best.is_open:
+                self._forecasting.decide([best], [best])
+            else:
+                self._judge(self._training.reach(last, [best]))
+        for contender in self._decided("dropped"):  # late forecasts may have become known
+            self._notebook.end(contender, "dropped", self._notebook.reason(contender.point))
 
     def _standing(self, contender: Contender) -> tuple[float, float]:
         """Return how far a contender came, and its accuracy there."""
@@ -241,17 +216,7 @@ class Search:
         return next(entry.top1 for entry in rungs if entry.epoch == contender.epochs[rung])
 
     def _decided(self, kind: Kind) -> list[Contender]:
-        return [self._contenders[point] for point in self._notebook.points(kind)]
+        return self._forecasting.contenders(self._notebook.points(kind))
 
     def _measured(self, contender: Contender) -> Measured:
         return self._notebook.measured(contender.request, contender.key)
-
-    def _end(self, contender: Contender, kind: Kind, reason: str) -> None:
-        self._notebook.decide(
-            contender.request,
-            contender.key,
-            kind,
-            reason,
-            contender.evidence,
-            contender.forecast_size,
-        )

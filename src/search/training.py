@@ -13,6 +13,7 @@ from src.benchmark.training_curves import top1_by_epoch
 from src.callbacks.pause import PauseAfterEpoch
 from src.errors import UsageError, one_line
 from src.forecast.candidate import Request
+from src.forecast.costs import epochs_of
 from src.forecast.stage import last_line
 from src.run.folder import Run
 from src.search import run_words
@@ -73,13 +74,16 @@ def train(
     if run is None:
         raise TrialError(f"{request.name}: the training left no checkpoint")
     reached, best = _progress(Run.of(run))
+    whole = _whole_epochs(Run.of(run))
+    if whole is not None and reached >= whole:
+        epoch = min(epoch, whole)
     if reached < epoch:
         raise TrialError(f"{request.name}: the training ended after epoch {reached}")
     # Not resolved: a folder on the way may be a link to another disk.
     relative = str(run.relative_to(folder))
     if reached != epoch:
         best = _best_until(Run.of(run), epoch, best)
-    return Trained(relative, epoch, best)
+    return Trained(relative, epoch, best, whole)
 
 
 def run_logged(
@@ -156,6 +160,16 @@ def _progress(run: Run) -> tuple[int, float]:
         return read_progress(run.last_checkpoint)
     except UsageError as error:
         raise TrialError(str(error)) from error
+
+
+def _whole_epochs(run: Run) -> int | None:
+    """Return the epochs of the whole training by its configuration; None if they are unknown."""
+    if not run.config.is_file():
+        return None
+    try:
+        return epochs_of(run.read_config())
+    except UsageError:
+        return None
 
 
 def _best_until(run: Run, epoch: int, best: float) -> float:

@@ -24,6 +24,7 @@ class Trained:
     run: str  # folder of the run, relative to that of the search
     epoch: int  # epochs trained
     top1: float  # best validation top-1 so far
+    whole_epochs: int | None = None  # of the whole training; None if they are as was asked for
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class Trials(Protocol):
         Args:
             request: the candidate.
             key: of the training.
-            epoch: epochs to have been trained at the end of this step.
-            epochs: of the whole training.
+            epoch: epochs to have been trained at the end of this step. A training whose whole is
+                shorter ends before.
+            epochs: of the whole training, or the assumed ones without a forecast.
 
         Raises:
             TrialError: the training failed.

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from torch.utils.tensorboard import SummaryWriter
 
+from src.forecast.candidate import Request
 from src.forecast.records import VERSION, Forecast
 from src.forecast.stage import RECORD
 from src.run import reading
@@ -19,6 +20,7 @@ from src.search.budget import in_words
 from src.search.notebook import RECORD as SEARCH
 from src.search.records import VERSION as SEARCH_VERSION
 from src.search.records import Limits, SearchRecord
+from src.search.trials import TrialError
 from tests.conftest import ROOT
 from tests.search.planted import ENVIRONMENT, EPOCHS, PlantedTrials, grid_of, plan_of, search
 
@@ -111,6 +113,21 @@ def test_a_replay_judges_the_formats_that_are_asked_for(grid: Path) -> None:
     replay = benchmark_search.Replay(recorded)
     judged = replay.judge(str(entry.measured.run), formats[1:])
     assert [file.format for file in judged.files] == formats[1:]
+
+
+def test_a_replay_trains_before_a_forecast_and_counts_its_seconds(grid: Path) -> None:
+    record = reading.read(grid / SEARCH, SearchRecord, (SEARCH_VERSION,))
+    recorded = benchmark_search._recorded(grid, record)
+    entry = next(iter(recorded.values()))
+    replay = benchmark_search.Replay(recorded)
+    request = Request(entry.measured.model, entry.measured.image_size, ())
+    assert replay.train(request, "key", 2, EPOCHS).epoch == 2
+    seconds = replay.clock()
+    assert seconds == pytest.approx(entry.start_s + 2 * entry.epoch_s)
+    replay.forecast(request)
+    assert replay.clock() == pytest.approx(seconds + entry.measured.forecast_seconds)
+    with pytest.raises(TrialError, match="other-32px: not measured in the grid"):
+        replay.train(Request("other", 32, ()), "key", 2, EPOCHS)
 
 
 def test_a_plain_grid_needs_no_forecasts(

@@ -73,7 +73,8 @@ def test_a_killed_search_waits_for_its_training_and_trains_no_epoch_twice(tmp_pa
     process.communicate()
     partial = json.loads((tmp_path / "search" / "search.json").read_text())
     assert partial["finished"] is False
-    assert len(partial["measured"]) == 2  # both forecasts
+    # Both forecasts, or the first one where a training is cheaper than a forecast.
+    assert 1 <= len(partial["measured"]) <= 2
 
     process = start(tmp_path)
     assert process.stdout is not None

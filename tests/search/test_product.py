@@ -175,6 +175,23 @@ def test_a_training_that_fails_or_ends_early_is_no_training(
         trials.train(REQUEST, KEY, 3, 12)
 
 
+def test_a_training_tells_the_epochs_of_its_own_configuration(
+    trials: ProductTrials, commands: FakeCommands
+) -> None:
+    assert trials.train(REQUEST, KEY, 2, 18).whole_epochs is None
+    config = commands.run / "config.yaml"
+    config.write_text(yaml.safe_dump({"trainer": {"max_epochs": 12}}))
+    trained = trials.train(REQUEST, KEY, 3, 18)
+    assert (trained.epoch, trained.whole_epochs) == (3, 12)
+    config.write_text(yaml.safe_dump({"trainer": {"max_epochs": 5}}))
+    commands.stops_early = True  # after epoch 5, where a rung of the assumed training is epoch 6
+    trained = trials.train(REQUEST, KEY, 6, 24)
+    assert (trained.epoch, trained.whole_epochs) == (5, 5)
+    config.write_text(yaml.safe_dump({"trainer": {"max_epochs": 9}}))
+    with pytest.raises(TrialError, match="ended after epoch 6"):
+        trials.train(REQUEST, KEY, 7, 24)
+
+
 def test_a_forecast_that_fails_has_its_reason(trials: ProductTrials) -> None:
     made = trials.forecast(REQUEST)
     assert made.status == "failed"
