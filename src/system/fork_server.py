@@ -26,20 +26,31 @@ import sys
 import threading
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 # Signals that a terminal or a cluster sends to all processes. A server that ended could not tell
 # how its command ended.
 _KEPT_OUT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-# A request is a line of its own: the length in bytes, with the descriptors, and then JSON.
+# A request is its length in bytes, which the descriptors come with, and then its JSON.
 LENGTH = struct.Struct("!Q")
 # An answer is the number of the process, and later its exit code.
 NUMBER = struct.Struct("!q")
 READY = 0  # the first number: all modules are imported
 MOST_DESCRIPTORS = 64
 _UNFLUSHED = 120  # exit code of Python if the last output could not be written
-MOST_OF_NAME = 15  # characters that Linux keeps of the name of a process
+_MOST_OF_NAME = 15  # characters that Linux keeps of the name of a process
+
+
+@dataclass(frozen=True)
+class Request:
+    """A command to run: its module, its words, all of its variables and its working folder."""
+
+    module: str
+    argv: list[str]
+    environment: dict[str, str]
+    folder: str
 
 
 def main() -> NoReturn:
@@ -66,9 +77,9 @@ def main() -> NoReturn:
                 _end(_become(request, descriptors, handlers))
             for kept in descriptors:
                 os.close(kept)
-            requests.sendall(NUMBER.pack(child))
-            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
             try:
+                requests.sendall(NUMBER.pack(child))
+                code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
                 requests.sendall(NUMBER.pack(code))
             except BrokenPipeError:  # the process that wanted the command has ended
                 break
@@ -88,7 +99,7 @@ def _let_go_of_output() -> None:
     os.close(nothing)
 
 
-def _receive(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+def _receive(requests: socket.socket) -> tuple[Request, list[int]] | None:
     """Return the next request with its descriptors; None at the end of all requests."""
     head, descriptors, _, _ = socket.recv_fds(requests, LENGTH.size, MOST_DESCRIPTORS)
     if not head:
@@ -96,16 +107,16 @@ def _receive(requests: socket.socket) -> tuple[dict[str, Any], list[int]] | None
     with requests.makefile("rb") as rest:
         head += rest.read(LENGTH.size - len(head))
         content = rest.read(LENGTH.unpack(head)[0])
-    return json.loads(content), descriptors
+    return Request(**json.loads(content)), descriptors
 
 
 def _become(
-    request: dict[str, Any], descriptors: Sequence[int], handlers: dict[signal.Signals, Any]
+    request: Request, descriptors: Sequence[int], handlers: dict[signal.Signals, Any]
 ) -> int:
     """Turn this copy into the command of a request, run it and return its exit code.
 
     Args:
-        request: module, argv, environment and folder of the command.
+        request: the command.
         descriptors: of output and errors; others are held until the command ends.
         handlers: of the signals that the server ignores.
     """
@@ -122,20 +133,19 @@ def _become(
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=stream is sys.stderr or stream.isatty())  # type: ignore[union-attr]
     os.environ.clear()
-    os.environ.update(request["environment"])
-    os.chdir(request["folder"])
+    os.environ.update(request.environment)
+    os.chdir(request.folder)
     random.seed()
     if numpy := sys.modules.get("numpy"):  # else all copies would draw the same numbers
         numpy.random.seed()
-    name = request["module"]
     # For tools that list processes: the command line stays that of the server.
-    Path("/proc/self/comm").write_text(name[:MOST_OF_NAME], encoding="ascii")
-    sys.argv[1:] = request["argv"]
+    Path("/proc/self/comm").write_text(request.module[:_MOST_OF_NAME], encoding="ascii")
+    sys.argv[1:] = request.argv
     try:
         with warnings.catch_warnings():
             # The module may have been imported by another one.
             warnings.filterwarnings("ignore", category=RuntimeWarning, module="runpy")
-            runpy.run_module(name, run_name="__main__", alter_sys=True)
+            runpy.run_module(request.module, run_name="__main__", alter_sys=True)
     except SystemExit as ended:
         if ended.code is None or isinstance(ended.code, int):
             return ended.code or 0

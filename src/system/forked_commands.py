@@ -20,11 +20,12 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
 from src.system import machine
-from src.system.fork_server import LENGTH, MOST_DESCRIPTORS, NUMBER, READY
+from src.system.fork_server import LENGTH, MOST_DESCRIPTORS, NUMBER, READY, Request
 
 _ROOT = Path(__file__).parents[2]
 _POLL_SECONDS = 0.05
@@ -183,13 +184,8 @@ class ForkServer:
         descriptors = [*written, *kept_open]
         if len(descriptors) > MOST_DESCRIPTORS:
             raise ValueError(f"at most {MOST_DESCRIPTORS} descriptors, found {len(descriptors)}")
-        request = {
-            "module": module,
-            "argv": list(argv),
-            "environment": dict(environment),
-            "folder": str(Path.cwd()),
-        }
-        content = json.dumps(request).encode()
+        request = Request(module, list(argv), dict(environment), str(Path.cwd()))
+        content = json.dumps(asdict(request)).encode()
         self._requests.settimeout(None)
         try:
             socket.send_fds(self._requests, [LENGTH.pack(len(content))], descriptors)
