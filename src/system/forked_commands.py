@@ -26,6 +26,7 @@ from typing import IO
 
 from src.system import machine
 from src.system.fork_server import LENGTH, MOST_DESCRIPTORS, NUMBER, READY, Request
+from src.system.process_stat import fields_after_name
 
 _ROOT = Path(__file__).parents[2]
 _POLL_SECONDS = 0.05
@@ -241,8 +242,6 @@ def _started(modules: tuple[str, ...]) -> ForkServer:
 def _is_alive(pid: int) -> bool:
     """Return False for a process that has ended, also if nobody has asked for its exit code."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+        return fields_after_name(Path(f"/proc/{pid}/stat"))[0] not in {"Z", "X"}
     except (FileNotFoundError, ProcessLookupError):
         return False
-    # The name of the program is in brackets, and may have brackets and spaces.
-    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}

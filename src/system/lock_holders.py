@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.errors import one_line
+from src.system.process_stat import fields_after_name
 
 _PROCESSES = Path("/proc")
 _STOPPED = {"T", "t"}  # states of proc_pid_stat(5): by a signal as that of Ctrl-Z, or by a tracer
@@ -66,8 +67,7 @@ def _with_file(path: Path) -> Iterator[_Process]:
 
 
 def _read(folder: Path) -> _Process:
-    # The name of the program is in brackets, and may have brackets and spaces.
-    state, parent = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()[:2]
+    state, parent = fields_after_name(folder / "stat")[:2]
     command = (folder / "cmdline").read_text(errors="replace").replace("\0", " ")
     if f" -m {_FORK_SERVER} " in command:  # a copy of it has the name of its module
         command = f"python -m {(folder / 'comm').read_text(errors='replace').strip()}"

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from src.system.process_stat import fields_after_name
+
 _PROC = Path("/proc")
 # Fields of /proc/PID/stat after the name, which is in parentheses: proc_pid_stat(5).
 _SESSION, _TIMES = 3, slice(11, 15)
@@ -36,7 +38,7 @@ def members(leader: int) -> Iterator[Member]:
     ticks = os.sysconf("SC_CLK_TCK")
     for path in _PROC.glob("[0-9]*/stat"):
         try:
-            fields = path.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+            fields = fields_after_name(path)
         except OSError:
             continue  # it has ended meanwhile
         if len(fields) > _TIMES.stop and int(fields[_SESSION]) == leader:
