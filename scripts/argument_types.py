@@ -5,6 +5,19 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Collection
+from pathlib import Path
+
+
+def existing_file(text: str) -> Path:
+    """Return the path of a file that is there.
+
+    Raises:
+        argparse.ArgumentTypeError: there is no file.
+    """
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"expected a file, found none at {text}")
+    return path
 
 
 def positive(text: str) -> int:

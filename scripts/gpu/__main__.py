@@ -25,7 +25,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gpu import arguments, page, plan, wheels
+from argument_types import existing_file
+
+from gpu import arguments, plan
+from gpu.inventory import inventory, missing_packages_named
 
 
 def main() -> None:
@@ -47,26 +50,39 @@ def main() -> None:
     parser.add_argument("--inventory", action="store_true", help="print the packages that are here")
     parser.add_argument("--wheels", type=Path, metavar="FOLDER", help="download what is missing")
     parser.add_argument(
-        "--has", type=Path, metavar="FILE", help="of --wheels: the other machine's --inventory"
+        "--has",
+        type=existing_file,
+        metavar="FILE",
+        help="of --wheels: the other machine's --inventory",
     )
     parser.add_argument("--python", default="3.12", help="of --wheels: the other machine's Python")
-    parser.add_argument("--tables", type=Path, metavar="JSON", help="write docs/gpu.md from it")
+    parser.add_argument(
+        "--tables", type=existing_file, metavar="JSON", help="write docs/gpu.md from it"
+    )
     chosen = parser.parse_args()
     if chosen.inventory:
-        print("\n".join(wheels.inventory()))
-    elif chosen.wheels:
-        wheels.fetch(chosen.wheels, wheels.read(chosen.has), chosen.python)
-    elif chosen.tables:
-        results = page.without_logs(json.loads(chosen.tables.read_text(encoding="utf-8")))
-        arguments.keep(page.KEPT, results)
-        page.write(results)
-        page.fill_source_report(results)
-    else:
-        sys.exit(run(chosen))
+        print("\n".join(inventory()))
+        return
+    with missing_packages_named():
+        if chosen.wheels:
+            from gpu import wheels
+
+            wheels.fetch(chosen.wheels, wheels.read(chosen.has), chosen.python)
+        elif chosen.tables:
+            from gpu import page
+
+            results = page.without_logs(json.loads(chosen.tables.read_text(encoding="utf-8")))
+            arguments.keep(page.KEPT, results)
+            page.write(results)
+            page.fill_source_report(results)
+        else:
+            sys.exit(run(chosen))
 
 
 def run(chosen: argparse.Namespace) -> int:
     """Run the parts; the exit code is 1 where one of them did not end well."""
+    from gpu import page  # before the parts: a package that is missing is found at once
+
     where = environment()
     if not chosen.dry_run and where["gpu"] is None:
         sys.exit("check_gpu: torch finds no GPU here; --dry-run runs everything but the device")

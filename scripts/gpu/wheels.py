@@ -27,15 +27,6 @@ PLATFORMS = tuple(
 )
 
 
-def inventory() -> list[str]:
-    """The packages of this Python, ``name==version`` each."""
-    found = {
-        canonicalize_name(each.metadata["Name"]): each.version
-        for each in importlib.metadata.distributions()
-    }
-    return [f"{name}=={version}" for name, version in sorted(found.items())]
-
-
 def read(path: Path | None) -> dict[str, str]:
     """An inventory, by name; without one, only torch and torchvision are taken to be there."""
     if path is None:

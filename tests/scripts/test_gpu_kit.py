@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ sys.path.insert(0, str(ROOT / "scripts"))
 
 from gpu import __main__ as kit
 from gpu import page, plan, wheels
+from gpu.inventory import inventory
 
 RESULTS: dict[str, Any] = json.loads((ROOT / "docs" / "gpu.json").read_text(encoding="utf-8"))
 
@@ -55,7 +57,7 @@ def test_a_part_that_fails_says_why(tmp_path: Path) -> None:
 
 
 def test_only_what_the_other_machine_lacks_is_named() -> None:
-    everything = dict(line.split("==") for line in wheels.inventory())
+    everything = dict(line.split("==") for line in inventory())
     assert [name.partition("==")[0] for name in wheels.missing(everything, "3.12")] in (
         [],
         ["nvidia-ml-py"],
@@ -120,3 +122,35 @@ def test_without_a_gpu_the_kit_says_so_in_one_line(tmp_path: Path) -> None:
     assert ended.returncode == 1
     assert ended.stderr.splitlines()[-1].startswith("check_gpu: torch finds no GPU here")
     assert "Traceback" not in ended.stderr
+
+
+def test_a_python_without_packages_lists_none_and_is_refused_in_one_line(tmp_path: Path) -> None:
+    venv.create(tmp_path / "bare")  # without pip
+    environment = {**os.environ, "PYTHON": str(tmp_path / "bare" / "bin" / "python")}
+    environment.pop("PYTHONPATH", None)
+    kit_command = ROOT / "scripts" / "check_gpu"
+    listed = subprocess.run(
+        [kit_command, "--inventory"], env=environment, capture_output=True, text=True, check=True
+    )
+    assert listed.stdout.split() == []
+    for words in ([], ["--wheels", tmp_path / "wheels"], ["--tables", Path(kit.__file__)]):
+        ended = subprocess.run(
+            [kit_command, *words], env=environment, capture_output=True, text=True, check=False
+        )
+        assert ended.returncode == 1
+        (line,) = ended.stderr.splitlines()
+        assert line.startswith("check_gpu: ")
+        assert "has no package" in line
+
+
+@pytest.mark.parametrize("option", ["--has", "--tables"])
+def test_a_missing_file_is_named(option: str, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [ROOT / "scripts" / "check_gpu", option, tmp_path / "none.json"],
+        env={**os.environ, "PYTHON": sys.executable},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert "expected a file, found none at" in ended.stderr.splitlines()[-1]
