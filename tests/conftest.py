@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+import gc
 import os
 import signal
-from collections.abc import Iterator
+import sys
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 if TYPE_CHECKING:
     from xdist.remote import Producer
@@ -17,7 +19,6 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parent.parent
 CONFIGS = ROOT / "configs"
-HAS_GPU = torch.cuda.is_available()
 
 # The scripts set it; the tests expect the commands of a Python that is on the PATH.
 os.environ.pop("LIGHTSHIP_SCRIPTS", None)
@@ -40,11 +41,32 @@ LONGEST = (
     "tests/cli/test_app.py",
     "tests/training/test_errors_in_training.py",
     # They would come among the last ones.
+    "tests/twin/test_functional_calls.py",
+    "tests/twin/test_views_in_place.py",
     "tests/training/test_ends_of_training.py",
     "tests/training/test_small_data.py",
     "tests/tensorboard_plugin/test_files_view.py",
 )
 ONE_SCOPE = "tests/deployment"  # its files share a training, and so stay in one process
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Keep the garbage collector from what lives until the end: all modules and tests.
+
+    Else it goes through these millions of objects again and again, also during the tests.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Let the interpreter free everything at its end, else some libraries report leaks."""
+    gc.unfreeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -72,13 +94,36 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
     return ByFileOrFolder(config, log)
 
 
+# Imported here, for neither the process that only distributes the tests nor a program of a test
+# that wants the paths above needs it.
+@functools.cache
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _keep_onnx_functions() -> None:
+    """Let torch read its ONNX functions once.
+
+    It parses the source of 500 functions at each export, half the time of a small network's.
+    """
+    exporter: Any = sys.modules.get("torch.onnx._internal.exporter._registration")
+    if exporter is not None and not hasattr(exporter.ONNXRegistry.from_torchlib, "cache_info"):
+        registry = exporter.ONNXRegistry
+        registry.from_torchlib = staticmethod(functools.cache(registry.from_torchlib))
+
+
 @pytest.fixture(autouse=True)
 def _restore_global_state() -> Iterator[None]:
+    import torch
+
+    _keep_onnx_functions()
     threads = torch.get_num_threads()
     with torch.random.fork_rng(devices=[]):
         # torch.manual_seed also keeps the stack of its caller for each kind of device that is not
         # in use yet, which takes milliseconds, at each of thousands of tests.
-        (torch.manual_seed if HAS_GPU else torch.default_generator.manual_seed)(0)
+        (torch.manual_seed if _has_gpu() else torch.default_generator.manual_seed)(0)
         yield
     torch.set_num_threads(threads)
     torch.set_flush_denormal(False)  # the train command turns it on

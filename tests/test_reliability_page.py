@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 
 import pytest
@@ -20,7 +21,12 @@ def test_every_line_of_the_tables_names_a_test() -> None:
     assert [line for line in LINES if not NAMED.search(line)] == []
 
 
+@functools.cache
+def functions_of(file: str) -> set[str]:
+    code = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    return {node.name for node in ast.walk(code) if isinstance(node, ast.FunctionDef)}
+
+
 @pytest.mark.parametrize(("file", "name"), sorted(set(NAMED.findall(PAGE))))
 def test_a_named_test_is_there(file: str, name: str) -> None:
-    code = ast.parse((ROOT / file).read_text(encoding="utf-8"))
-    assert name in {node.name for node in ast.walk(code) if isinstance(node, ast.FunctionDef)}
+    assert name in functions_of(file)

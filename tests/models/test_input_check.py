@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torchvision.models import VisionTransformer
 
 from src import models
 from src.errors import UsageError
@@ -24,6 +25,8 @@ TOO_SMALL = {"convnext_tiny": 28, "densenet121": 28, "vit_b_16": 28}
 @pytest.mark.parametrize("builder", TOO_SMALL)
 def test_too_small_images_are_refused_with_a_size_that_works(builder: str) -> None:
     checked, side = network(builder), TOO_SMALL[builder]
+    if isinstance(checked, VisionTransformer):
+        checked.encoder.layers = checked.encoder.layers[:1]  # all twelve take seconds
     with pytest.raises(UsageError) as caught:
         require_fitting(builder, checked, side, 8, training=True)
     message = str(caught.value)

@@ -5,7 +5,6 @@ Tests of signals and pipes start a process; all others run the command in this o
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import errno
 import io
@@ -20,50 +19,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from src.cli.commands.predict import main
 from src.cli.entry_point import run_command
-from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError
-from src.predict import exported
 from src.predict.growing_file import GrowingFile
 from src.worker.call_size import EVALUATION_BATCH
 from tests.conftest import ROOT
 from tests.support import photos
+from tests.support.planted_predictions import Planted, plant
 
 TOTAL = 3 * EVALUATION_BATCH
-
-
-class Planted:
-    """An exported file that answers the channels' means, and fails after ``good`` batches."""
-
-    name, class_names, preprocessing = "planted", list(photos.CLASSES), Preprocessing(4)
-
-    def __init__(self, then: Callable[[], object] = lambda: None, good: int = 9) -> None:
-        self.then, self.good, self.calls = then, good, 0
-
-    def prepare(self, image: Image.Image) -> np.ndarray:
-        return self.preprocessing(image).numpy()
-
-    def logits(self, images: np.ndarray) -> np.ndarray:
-        self.calls += 1
-        if self.calls > self.good:
-            self.then()
-        return images.mean(axis=(2, 3))
-
-
-def plant(patch: pytest.MonkeyPatch, file: Planted, *words: str) -> None:
-    """Replace the command line, and the file that the command opens."""
-
-    @contextlib.contextmanager
-    def open_file(*_: object) -> Iterator[Planted]:
-        yield file
-
-    patch.setattr(exported, "open_file", open_file)
-    patch.setattr(sys, "argv", ["predict", "run", "photos", *words])
 
 
 # The same in a process of its own, which waits after its first batch.
@@ -72,7 +39,7 @@ import time
 import pytest
 from src.cli.entry_point import run_command
 from src.cli.commands.predict import main
-from tests.predict.test_predict_command import Planted, plant
+from tests.support.planted_predictions import Planted, plant
 
 plant(pytest.MonkeyPatch(), Planted(lambda: time.sleep(600), 1), *{words!r})
 run_command(main)

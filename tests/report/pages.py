@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
+from markupsafe import Markup
 from msgspec.structs import force_setattr
 
+from src.report.charts.chart import Chart
 from src.report.charts.class_accuracy import class_chart
 from src.report.charts.measured import charts
 from src.report.document import Column
 from src.report.sections import measurements
 from src.report.sections.card import File
 from src.report.sections.report import Report, report_of
-from src.report.writers import cards, html, markdown
+from src.report.writers import cards, html, markdown, svg
 from src.run.facts import Network
 from src.run.manifest import Manifest
 from src.run.reading import convert
@@ -23,6 +27,7 @@ from src.run.row import Row
 
 Content = dict[str, Any]  # of a benchmark.json
 NetworkT = TypeVar("NetworkT", bound=Network)
+_drawn: dict[tuple[str, bytes], Markup] = {}
 
 
 def record(content: Content | Results) -> Results:
@@ -35,12 +40,36 @@ def report(content: Content | Results) -> Report:
     return report_of(record(content))
 
 
-def html_page(content: Content | Results, flipped: Path) -> str:
-    """Return ``report.html``, with images from the folder ``flipped``."""
+def html_page(content: Content | Results, flipped: Path, *, anew: bool = False) -> str:
+    """Return ``report.html``.
+
+    Args:
+        content: the measurement.
+        flipped: the folder of the flipped images.
+        anew: draw all charts. By default one that was drawn of the same figures is taken again, as
+            drawing takes most of the time.
+    """
     results = record(content)
     by_class = class_chart(results)
     shown = [*charts(results), *([by_class] if by_class else [])]
-    return html.page(report_of(results), shown, flipped)
+    with pytest.MonkeyPatch.context() as patch:
+        if not anew:
+            patch.setattr(svg, "slim", _once(svg.slim))
+            patch.setattr(svg, "broad", _once(svg.broad))
+        return html.page(report_of(results), shown, flipped)
+
+
+def _once(draw: Callable[[Chart], Markup]) -> Callable[[Chart], Markup]:
+    """Return a function that draws each chart once."""
+
+    def drawn(chart: Chart) -> Markup:
+        # All that a chart is drawn of: its function and the figures.
+        key = draw.__name__, pickle.dumps(chart)
+        if key not in _drawn:
+            _drawn[key] = draw(chart)
+        return _drawn[key]
+
+    return drawn
 
 
 def markdown_page(content: Content | Results, images: Sequence[str] = ()) -> str:

@@ -1,24 +1,41 @@
 """Commands of this project in a process that has imported the large libraries already.
 
-``python -m`` takes seconds to import PyTorch and Lightning, again for each command of a test. Here
-a server imports them once, and each command is a fork of it. Nothing of this project is imported
-before. Tests of signals, kills and the first import start a Python of their own instead. On other
-systems than Linux, where a fork with these libraries is not safe, each command starts one too.
+``python -m`` takes seconds to import PyTorch, Lightning and what exports and draws, again for each
+command of a test. Here a server imports them once, and each command is a fork of it. Nothing of
+this project is imported before. Tests of signals and of the first import start a Python of their
+own instead. On other systems than Linux, where a fork with these libraries is not safe, each
+command starts one too.
 """
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import multiprocessing
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tests.conftest import ROOT
+from tests.support import training_process
 
-_LIBRARIES = ["torch", "torchvision", "lightning.pytorch", "torchmetrics"]
+# Those of a training with all of its stages. One that is not installed is left out.
+_LIBRARIES = [
+    *("torch", "torchvision", "torchvision.transforms.v2", "lightning.pytorch.cli"),
+    *("torchmetrics.classification", "sklearn.datasets", "sklearn.model_selection", "timm"),
+    *("torch.profiler", "torch.utils.flop_counter", "torch.utils.tensorboard"),
+    *("torch.export", "onnx", "onnxscript", "onnxruntime.quantization", "safetensors.torch"),
+    *("scipy.optimize", "scipy.special", "scipy.stats"),
+    *("matplotlib.figure", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg"),
+    *("jinja2", "rich.progress", "rich.table"),
+]
 _SECONDS = 600
 
 
@@ -36,12 +53,7 @@ def commands(
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     if sys.platform != "linux":
         return _in_new_processes(folder, words, variables)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_LIBRARIES)
-    with tempfile.TemporaryDirectory() as name:
-        files = [Path(name, stream) for stream in ("stdout", "stderr")]
-        process = context.Process(target=_run, args=(words, folder, variables, files))
-        process.start()
+    with _forked(folder, words, variables) as (process, files):
         process.join(_SECONDS)
         if process.is_alive():
             process.kill()
@@ -49,6 +61,44 @@ def commands(
         assert process.exitcode is not None
         printed, complaints = (file.read_text(encoding="utf-8") for file in files)
     return subprocess.CompletedProcess([*map(list, words)], process.exitcode, printed, complaints)
+
+
+def train_and_kill(is_reached: Callable[[], bool], folder: Path, *argv: str) -> None:
+    """Run ``python -m src.train argv`` in a folder, and kill it once ``is_reached``."""
+    folder.mkdir(exist_ok=True)
+    if sys.platform != "linux":
+        started = training_process.start(folder, *argv)
+        training_process.wait_until(started, is_reached)
+        started.kill()
+        started.communicate()
+        return
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with _forked(folder, (("src.train", *argv),), variables) as (process, files):
+        while not is_reached():
+            assert process.is_alive(), "\n".join(file.read_text("utf-8") for file in files)
+            time.sleep(0.005)
+        process.kill()
+        process.join()
+    assert process.exitcode == -signal.SIGKILL
+
+
+@contextlib.contextmanager
+def _forked(
+    folder: Path, words: tuple[tuple[str, ...], ...], variables: dict[str, str]
+) -> Iterator[tuple[BaseProcess, list[Path]]]:
+    """Start commands; yield their process and the files of their output and errors."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(_LIBRARIES)
+    with tempfile.TemporaryDirectory() as name:
+        files = [Path(name, stream) for stream in ("stdout", "stderr")]
+        process = context.Process(target=_run, args=(words, folder, variables, files))
+        process.start()
+        try:
+            yield process, files
+        finally:
+            if process.is_alive():
+                process.kill()
+                process.join()
 
 
 def _in_new_processes(
@@ -74,6 +124,7 @@ def _run(
     variables: dict[str, str],
     files: list[Path],
 ) -> None:
+    gc.freeze()  # else each collection goes through, and copies, all that the server imported
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(variables)

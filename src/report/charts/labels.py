@@ -60,6 +60,8 @@ def place(axes: Axes, points: Sequence[tuple[float, float]], texts: Sequence[str
                 best, cost, kept = label, this_cost, box
             else:
                 label.remove()
+            if cost <= number + 1:  # the least that a later offset can cost
+                break
         taken.append(kept)
 
 

@@ -188,5 +188,5 @@ def test_the_page_has_commands_to_reproduce_and_programs_to_use_the_files() -> N
 def test_making_the_page_does_not_change_its_input(tmp_path: Path) -> None:
     measured = results(*ROWS["single"])
     before = copy.deepcopy(measured)
-    html_page(measured, tmp_path)
+    html_page(measured, tmp_path, anew=True)
     assert measured == before
