@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from src.forecast.records import NO_TRAINING_TIME, Candidate, TrainingCost
-from src.search.budget import StepTimes
 from src.search.contender import Contender, evidence_on, fastest_of
 from src.search.early_training import EarlyTraining
 from src.search.figures import require_in_forecast
 from src.search.halving import Point
-from src.search.notebook import Notebook
 from src.search.other_size import (
     deciding_size,
     first_to_forecast,
@@ -19,11 +17,8 @@ from src.search.other_size import (
     ruled_out_because,
     without_figures,
 )
-from src.search.plan import Plan
 from src.search.records import Evidence, Kind
-from src.search.reserve import Reserve
-from src.search.trials import Trials
-from src.system.console import Report
+from src.search.running_search import RunningSearch
 
 
 @dataclass(frozen=True)
@@ -44,34 +39,19 @@ class Forecasting:
     only on the forecasts that there are, so a command that was killed comes to the same ones.
 
     Args:
-        plan: the candidates, limits and settings.
-        notebook: gets the seconds and the decisions.
-        trials: forecasts.
-        report: gets the progress.
-        clock: seconds that only grow.
-        times: get the seconds of each forecast.
-        reserve: decides if one more forecast fits in the budget.
+        running: its notebook gets the decisions, and its times the seconds of each forecast.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        notebook: Notebook,
-        trials: Trials,
-        report: Report,
-        clock: Callable[[], float],
-        times: StepTimes,
-        reserve: Reserve,
-    ) -> None:
-        self._plan = plan
-        self._requests = plan.by_point
-        self._notebook = notebook
-        self._trials = trials
-        self._report = report
-        self._clock = clock
-        self._times = times
-        self._reserve = reserve
-        self._early = EarlyTraining(plan, notebook, times)
+    def __init__(self, running: RunningSearch) -> None:
+        self._plan = running.plan
+        self._requests = running.plan.by_point
+        self._notebook = running.notebook
+        self._trials = running.trials
+        self._report = running.report
+        self._clock = running.clock
+        self._times = running.times
+        self._reserve = running.reserve
+        self._early = EarlyTraining(running.plan, running.notebook, running.times)
         self._known: dict[str, dict[int | None, _Known]] = {}  # by network and image size
         self._order: Sequence[Point] = ()
         self._possible: dict[Point, Contender] = {}
