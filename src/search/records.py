@@ -178,7 +178,8 @@ class Answer(Record, frozen=True, kw_only=True):
     device: Device
     folder: Text  # relative to the folder of the search
     satisfied: bool  # shown to keep every limit
-    latency: LatencyVerdict | None = null()  # null without a limit
+    # null without a limit, inconclusive if the interval under the limit is assumed
+    latency: LatencyVerdict | None = null()
     accuracy: AccuracyVerdict | None = null()  # null without a limit
     sentence: Text
 
