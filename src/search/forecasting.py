@@ -17,7 +17,7 @@ from src.search.other_size import (
     ruled_out_because,
     without_figures,
 )
-from src.search.records import Evidence, Kind
+from src.search.records import Evidence, Kind, Measured
 from src.search.running_search import RunningSearch
 
 
@@ -70,8 +70,8 @@ class Forecasting:
         self._order = order
         self._open = list(order)
         for point in order:  # they cost nothing, and may decide other sizes
-            if forecast := self._trials.known_forecast(self._requests[point]):
-                self._take(point, forecast)
+            if not self._is_late(point):
+                self._take_known(point)
         self.forecast(order)
 
     def forecast(self, points: Collection[Point]) -> None:
@@ -106,7 +106,29 @@ class Forecasting:
             if point in self._possible or point in is_open
         ]
 
-    def decide(self, waiting: Sequence[Contender], alive: Sequence[Contender]) -> None:
+    def decide_late(self, dropped: Iterable[Contender]) -> None:
+        """Decide on those of some contenders that an earlier command forecast after their drop.
+
+        Args:
+            dropped: contenders that a rung of this command has dropped as well.
+        """
+        late = [
+            contender.point
+            for contender in dropped
+            if contender.is_open and self._is_late(contender.point)
+        ]
+        for point in late:
+            self._take_known(point)
+        for network in dict.fromkeys(network for network, _ in late):
+            self._conclude(network)
+
+    def decide(
+        self,
+        waiting: Sequence[Contender],
+        alive: Sequence[Contender],
+        *,
+        are_dropped: bool = False,
+    ) -> None:
         """Forecast one of some open contenders, if there is time for it.
 
         It is one of the first one's network, of the size that spares the most forecasts. Without a
@@ -115,6 +137,7 @@ class Forecasting:
         Args:
             waiting: open contenders that go on otherwise, the best first; at least one.
             alive: those that are in the same rung, with these.
+            are_dropped: True if a rung has dropped them, so that their forecasts are late.
         """
         network, _ = waiting[0].point
         of_network = {each.point[1]: each for each in waiting if each.point[0] == network}
@@ -124,10 +147,14 @@ class Forecasting:
         if formats:
             self._open.remove(point)
             self._possible[point] = contender.possible_by(formats)
+        elif self._take_known(point):
+            self._conclude(network)
         elif shortage := self._reserve.decision_shortage(contender, alive):
             self._open.remove(point)
             self._decide(point, "stopped", f"out of time: {shortage}", is_open=True)
         else:
+            if are_dropped:
+                self._notebook.begin_late_forecast(self._measured(point))
             self._measure(point)
             self._conclude(network)
 
@@ -147,6 +174,8 @@ class Forecasting:
 
     def _forecast(self, point: Point) -> None:
         """Forecast a candidate if there is time for it."""
+        if self._take_known(point):
+            return
         trained = [each for each in self._open if self._is_trained(each)]
         contenders = [*self._possible.values(), *self.contenders(trained)]
         if shortage := self._reserve.forecast_shortage(contenders):
@@ -164,9 +193,16 @@ class Forecasting:
         forecast = self._trials.forecast(request)
         seconds = self._clock() - started
         self._times.forecast_took(seconds)
-        key = self._plan.keys[point]
-        self._notebook.add_forecast(self._notebook.measured(request, key), seconds)
+        self._notebook.add_forecast(self._measured(point), seconds)
         self._take(point, forecast)
+
+    def _take_known(self, point: Point) -> bool:
+        """Decide on a candidate by a forecast that costs nothing. Return False if there is none."""
+        forecast = self._trials.known_forecast(self._requests[point])
+        if forecast is None:
+            return False
+        self._take(point, forecast)
+        return True
 
     def _take(self, point: Point, forecast: Candidate) -> None:
         """Decide on a candidate by its own forecast."""
@@ -218,12 +254,18 @@ class Forecasting:
     ) -> None:
         """Write down a decision, with the rung that the candidate has reached before it."""
         request, key = self._requests[point], self._plan.keys[point]
-        epochs = self._notebook.measured(request, key).epochs
+        epochs = self._measured(point).epochs
         reached = f"; trained to epoch {epochs} before" if epochs else ""
         self._notebook.decide(
             request, key, kind, reason + reached, evidence, size, without_forecast=is_open
         )
 
     def _is_trained(self, point: Point) -> bool:
-        measured = self._notebook.measured(self._requests[point], self._plan.keys[point])
-        return bool(measured.rungs)
+        return bool(self._measured(point).rungs)
+
+    def _is_late(self, point: Point) -> bool:
+        """Return True if an earlier command dropped a candidate before it forecast it."""
+        return self._measured(point).late_forecast and self._is_trained(point)
+
+    def _measured(self, point: Point) -> Measured:
+        return self._notebook.measured(self._requests[point], self._plan.keys[point])

@@ -8,7 +8,7 @@ from src.search.answer import answer_of, is_allowed
 from src.search.contender import Contender, unmeasured
 from src.search.engine import Engine, OneByOne
 from src.search.forecasting import Forecasting
-from src.search.halving import Halving
+from src.search.halving import Halving, Point
 from src.search.records import Kind, Measured, SearchRecord
 from src.search.rung_training import RungTraining
 from src.search.running_search import RunningSearch
@@ -40,6 +40,7 @@ class Search:
         self._training = RungTraining(
             running, engine or OneByOne(running.trials, running.clock), self._forecasting
         )
+        self._dropped: dict[Point, tuple[float, float]] = {}  # share of the epochs, and accuracy
 
     def run(self) -> SearchRecord:
         """Search, and return the record, which is on disk as well.
@@ -103,6 +104,7 @@ class Search:
         for point, decision in decisions.items():
             if not decision.goes_on:
                 epochs = by_point[point].epochs
+                self._dropped[point] = (epochs[rung] / epochs[-1], top1[point])
                 self._notebook.end(
                     by_point[point],
                     "dropped",
@@ -159,8 +161,14 @@ class Search:
         return None
 
     def _take_up_again(self) -> None:
-        """Finish the best of the dropped contenders while no judged file may be shipped."""
+        """Finish the best of the dropped contenders while no judged file may be shipped.
+
+        One that a later rung dropped is better, then one that was more accurate there. A training
+        that went on since makes no difference, so a command that was killed takes them up in the
+        same order.
+        """
         last = self._plan.rungs
+        self._forecasting.decide_late(self._decided("dropped"))
         while not any(
             is_allowed(self._measured(contender), self._plan.limits)
             for contender in self._decided("judged")
@@ -172,18 +180,13 @@ class Search:
             ]
             if not waiting:
                 break
-            best = max(waiting, key=self._standing)
+            best = max(waiting, key=lambda contender: self._dropped[contender.point])
             if best.is_open:
-                self._forecasting.decide([best], [best])
+                self._forecasting.decide([best], [best], are_dropped=True)
             else:
                 self._judge(self._training.reach(last, [best]))
         for contender in self._decided("dropped"):  # late forecasts may have become known
             self._notebook.end(contender, "dropped", self._notebook.reason(contender.point))
-
-    def _standing(self, contender: Contender) -> tuple[float, float]:
-        """Return how far a contender came, and its accuracy there."""
-        rung = self._measured(contender).rungs[-1]
-        return rung.epoch / contender.epochs[-1], rung.top1
 
     def _top1(self, contender: Contender, rung: int) -> float:
         """Return the best validation accuracy of a contender up to a rung."""
