@@ -59,5 +59,5 @@ class RunningSearch:
         """
         budget = Budget(plan.budget_s, lambda: notebook.of_plan)
         times = StepTimes(notebook.of_plan)
-        reserve = Reserve(budget, times, notebook, clock)
+        reserve = Reserve(plan, budget, times, notebook, clock)
         return cls(plan, notebook, trials, report, clock, budget, times, reserve)

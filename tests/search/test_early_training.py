@@ -514,20 +514,38 @@ def test_a_budget_is_kept_and_leaves_time_for_a_forecast_and_an_answer(
     assert (record.answer is not None) is (share > 0.2)
 
 
-def test_no_time_for_a_forecast_stops_a_candidate_that_would_go_on(tmp_path: Path) -> None:
+# Trainings of four candidates to the only rung, the end of one of them with its start, and its
+# judging, which is taken for four times as long as a forecast.
+TO_THE_RUNG_S, END_S = 4 * 95, 20 + 90 + 4 * LONG_FORECAST_S
+
+
+def test_time_is_kept_for_one_forecast_and_none_for_a_second_one(tmp_path: Path) -> None:
+    """All four could train to the rung, but then none of the open ones could be forecast."""
     grid = grid_with(*[FAST] * 4)
-    plan = beginning_with("net3-32px", grid, rungs=1)
     trials = PlantedTrials(grid, forecast_s=LONG_FORECAST_S)
-    # One forecast, the trainings of all to the rung, the end of one of them with its start, and its
-    # judging, which is taken for four times as long as a forecast.
-    budget_s = LONG_FORECAST_S + 4 * 95 + 20 + 90 + 4 * LONG_FORECAST_S + 150
-    record = search(tmp_path, trials, beginning_with("net3-32px", grid, rungs=1, budget_s=budget_s))
-    assert order(plan)[0] == "net3-32px"
-    assert steps(trials, "forecast") == ["net3-32px"]
-    assert kinds(record)["net3"] == "judged"
-    assert {kind for model, kind in kinds(record).items() if model != "net3"} == {"stopped"}
-    assert "out of time: its forecast, and one candidate's training" in reasons(record)["net0"]
+    budget_s = LONG_FORECAST_S + TO_THE_RUNG_S + END_S + 150
+    plan = beginning_with("net3-32px", grid, rungs=1, budget_s=budget_s)
+    record = search(tmp_path, trials, plan)
+    first, *trained, last = order(plan)
+    best, other = sorted(trained)  # the most accurate first
+    assert steps(trials, "train")[:3] == [first, *trained]
+    assert steps(trials, "forecast") == [first, best]
+    by_name = {f"{model}-32px": kind for model, kind in kinds(record).items()}
+    assert by_name == {first: "dropped", best: "judged", other: "stopped", last: "not tried"}
+    reason = reasons(record)[other.removesuffix("-32px")]
+    assert "out of time: its forecast, and one candidate's training" in reason
     assert trials.now <= budget_s
+
+
+def test_no_time_is_kept_for_forecasts_that_can_rule_nothing_out(tmp_path: Path) -> None:
+    grid = grid_with(*[FAST] * 4)
+    trials = PlantedTrials(grid, forecast_s=LONG_FORECAST_S)
+    budget_s = LONG_FORECAST_S + TO_THE_RUNG_S + END_S + 150
+    plan = beginning_with("net3-32px", grid, rungs=1, budget_s=budget_s, limits=Limits())
+    record = search(tmp_path, trials, plan)
+    assert set(trials.done) == set(grid)
+    assert steps(trials, "forecast") == ["net3-32px"]
+    assert kinds(record)["net0"] == "judged"
 
 
 SCENARIOS: dict[str, tuple[PlantedTrials, dict[str, object]]] = {
