@@ -40,6 +40,7 @@ from src.search.budget import in_words
 from src.search.notebook import RECORD, Notebook
 from src.search.plan import Plan
 from src.search.records import VERSION, Answer, Limits, Measured, SearchRecord
+from src.search.running_search import RunningSearch
 from src.search.stage import Search
 from src.search.trials import Judged, Trained, TrialError
 
@@ -279,7 +280,8 @@ def _replayed(
     )
     with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
         notebook = Notebook(Path(scratch), plan)
-        made = Search(plan, notebook, replay, lambda *_: None, replay.clock).run()
+        running = RunningSearch.of(plan, notebook, replay, lambda *_: None, replay.clock)
+        made = Search(running).run()
     epochs = sum(len(entry.curve) for entry in grid.values())
     answer, whole = made.answer, _seconds_of_grid(record)
     same = answer and best and (answer.folder == best.folder)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from src.forecast.records import NO_TRAINING_TIME, Candidate, TrainingCost
-from src.search.budget import StepTimes
 from src.search.contender import Contender, evidence_on, fastest_of
 from src.search.early_training import EarlyTraining
 from src.search.figures import require_in_forecast
 from src.search.halving import Point
-from src.search.notebook import Notebook
 from src.search.other_size import (
     deciding_size,
     first_to_forecast,
@@ -19,11 +17,8 @@ from src.search.other_size import (
     ruled_out_because,
     without_figures,
 )
-from src.search.plan import Plan
-from src.search.records import Evidence, Kind
-from src.search.reserve import Reserve
-from src.search.trials import Trials
-from src.system.console import Report
+from src.search.records import Evidence, Kind, Measured
+from src.search.running_search import RunningSearch
 
 
 @dataclass(frozen=True)
@@ -44,34 +39,19 @@ class Forecasting:
     only on the forecasts that there are, so a command that was killed comes to the same ones.
 
     Args:
-        plan: the candidates, limits and settings.
-        notebook: gets the seconds and the decisions.
-        trials: forecasts.
-        report: gets the progress.
-        clock: seconds that only grow.
-        times: get the seconds of each forecast.
-        reserve: decides if one more forecast fits in the budget.
+        running: its notebook gets the decisions, and its times the seconds of each forecast.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        notebook: Notebook,
-        trials: Trials,
-        report: Report,
-        clock: Callable[[], float],
-        times: StepTimes,
-        reserve: Reserve,
-    ) -> None:
-        self._plan = plan
-        self._requests = plan.by_point
-        self._notebook = notebook
-        self._trials = trials
-        self._report = report
-        self._clock = clock
-        self._times = times
-        self._reserve = reserve
-        self._early = EarlyTraining(plan, notebook, times)
+    def __init__(self, running: RunningSearch) -> None:
+        self._plan = running.plan
+        self._requests = running.plan.by_point
+        self._notebook = running.notebook
+        self._trials = running.trials
+        self._report = running.report
+        self._clock = running.clock
+        self._times = running.times
+        self._reserve = running.reserve
+        self._early = EarlyTraining(running.plan, running.notebook, running.times)
         self._known: dict[str, dict[int | None, _Known]] = {}  # by network and image size
         self._order: Sequence[Point] = ()
         self._possible: dict[Point, Contender] = {}
@@ -90,8 +70,8 @@ class Forecasting:
         self._order = order
         self._open = list(order)
         for point in order:  # they cost nothing, and may decide other sizes
-            if forecast := self._trials.known_forecast(self._requests[point]):
-                self._take(point, forecast)
+            if not self._is_late(point):
+                self._take_known(point)
         self.forecast(order)
 
     def forecast(self, points: Collection[Point]) -> None:
@@ -126,7 +106,29 @@ class Forecasting:
             if point in self._possible or point in is_open
         ]
 
-    def decide(self, waiting: Sequence[Contender], alive: Sequence[Contender]) -> None:
+    def decide_late(self, dropped: Iterable[Contender]) -> None:
+        """Decide on those of some contenders that an earlier command forecast after their drop.
+
+        Args:
+            dropped: contenders that a rung of this command has dropped as well.
+        """
+        late = [
+            contender.point
+            for contender in dropped
+            if contender.is_open and self._is_late(contender.point)
+        ]
+        for point in late:
+            self._take_known(point)
+        for network in dict.fromkeys(network for network, _ in late):
+            self._conclude(network)
+
+    def decide(
+        self,
+        waiting: Sequence[Contender],
+        alive: Sequence[Contender],
+        *,
+        are_dropped: bool = False,
+    ) -> None:
         """Forecast one of some open contenders, if there is time for it.
 
         It is one of the first one's network, of the size that spares the most forecasts. Without a
@@ -135,6 +137,7 @@ class Forecasting:
         Args:
             waiting: open contenders that go on otherwise, the best first; at least one.
             alive: those that are in the same rung, with these.
+            are_dropped: True if a rung has dropped them, so that their forecasts are late.
         """
         network, _ = waiting[0].point
         of_network = {each.point[1]: each for each in waiting if each.point[0] == network}
@@ -144,10 +147,14 @@ class Forecasting:
         if formats:
             self._open.remove(point)
             self._possible[point] = contender.possible_by(formats)
+        elif self._take_known(point):
+            self._conclude(network)
         elif shortage := self._reserve.decision_shortage(contender, alive):
             self._open.remove(point)
             self._decide(point, "stopped", f"out of time: {shortage}", is_open=True)
         else:
+            if are_dropped:
+                self._notebook.begin_late_forecast(self._measured(point))
             self._measure(point)
             self._conclude(network)
 
@@ -167,6 +174,8 @@ class Forecasting:
 
     def _forecast(self, point: Point) -> None:
         """Forecast a candidate if there is time for it."""
+        if self._take_known(point):
+            return
         trained = [each for each in self._open if self._is_trained(each)]
         contenders = [*self._possible.values(), *self.contenders(trained)]
         if shortage := self._reserve.forecast_shortage(contenders):
@@ -184,9 +193,16 @@ class Forecasting:
         forecast = self._trials.forecast(request)
         seconds = self._clock() - started
         self._times.forecast_took(seconds)
-        key = self._plan.keys[point]
-        self._notebook.add_forecast(self._notebook.measured(request, key), seconds)
+        self._notebook.add_forecast(self._measured(point), seconds)
         self._take(point, forecast)
+
+    def _take_known(self, point: Point) -> bool:
+        """Decide on a candidate by a forecast that costs nothing. Return False if there is none."""
+        forecast = self._trials.known_forecast(self._requests[point])
+        if forecast is None:
+            return False
+        self._take(point, forecast)
+        return True
 
     def _take(self, point: Point, forecast: Candidate) -> None:
         """Decide on a candidate by its own forecast."""
@@ -238,12 +254,18 @@ class Forecasting:
     ) -> None:
         """Write down a decision, with the rung that the candidate has reached before it."""
         request, key = self._requests[point], self._plan.keys[point]
-        epochs = self._notebook.measured(request, key).epochs
+        epochs = self._measured(point).epochs
         reached = f"; trained to epoch {epochs} before" if epochs else ""
         self._notebook.decide(
             request, key, kind, reason + reached, evidence, size, without_forecast=is_open
         )
 
     def _is_trained(self, point: Point) -> bool:
-        measured = self._notebook.measured(self._requests[point], self._plan.keys[point])
-        return bool(measured.rungs)
+        return bool(self._measured(point).rungs)
+
+    def _is_late(self, point: Point) -> bool:
+        """Return True if an earlier command dropped a candidate before it forecast it."""
+        return self._measured(point).late_forecast and self._is_trained(point)
+
+    def _measured(self, point: Point) -> Measured:
+        return self._notebook.measured(self._requests[point], self._plan.keys[point])

@@ -68,6 +68,19 @@ def latency_verdict(interval: Interval | None, limits: Limits) -> LatencyVerdict
     return "exceeds" if interval.low > limit else "inconclusive"
 
 
+def assumption(file: JudgedFile, limits: Limits) -> str | None:
+    """Return why a file keeps the limit of latency by an assumption only; None if it does not.
+
+    The interval of one process assumes the difference between processes and does not measure it.
+    So it shows no limit to hold, but it is no reason to seek another candidate: a measurement with
+    more processes costs less than a training.
+    """
+    interval = file.latency
+    if interval is None or not is_of_one(interval) or latency_verdict(interval, limits) != "holds":
+        return None
+    return f"timed in {ONE_PROCESS}, so the interval of its latency is assumed and not measured"
+
+
 def accuracy_interval(file: JudgedFile) -> tuple[float, float]:
     """Return the 95 % interval of a measured file's test top-1, by Wilson's score."""
     if file.top1 is None or file.images is None:
@@ -89,7 +102,8 @@ def breaches(file: JudgedFile, limits: Limits) -> list[str]:
     """Return why a measured file is not shown to keep the limits that are no accuracy.
 
     Empty if it may be shipped as far as latency, size, memory and the accuracy that an export may
-    lose are concerned.
+    lose are concerned. An interval that is assumed counts here as a measured one: see
+    :func:`assumption`.
     """
     if file.status != "ok":
         return [f"{file.status}: {file.reason or 'no reason is known'}"]

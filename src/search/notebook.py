@@ -121,6 +121,13 @@ class Notebook:
         total = measured.forecast_seconds + seconds
         self._keep(msgspec.structs.replace(measured, forecast_seconds=total))
 
+    def begin_late_forecast(self, measured: Measured) -> None:
+        """Write down that a candidate is forecast after a rung has dropped it.
+
+        Before the forecast: a command that is killed after it may not write down anything more.
+        """
+        self._keep(msgspec.structs.replace(measured, late_forecast=True))
+
     def add_rung(self, measured: Measured, trained: Trained, ended: Ended) -> None:
         """Write down a rung of a candidate's training."""
         alone = ended.search_seconds == ended.seconds

@@ -17,13 +17,14 @@ from src.search.budget import in_words
 from src.search.limits import (
     accuracy_interval,
     accuracy_verdict,
+    assumption,
     breaches,
     in_brackets,
     latency_verdict,
     milliseconds,
 )
 from src.search.page_notes import forecast_says, not_forecast_lines, notes_of, reason_of
-from src.search.records import JudgedFile, Measured, Outcome, Rung, SearchRecord
+from src.search.records import JudgedFile, Limits, Measured, Outcome, Rung, SearchRecord
 
 TITLE = "Search"
 
@@ -241,9 +242,7 @@ def _judged(record: SearchRecord, files: list[_File]) -> Table:
         ),
         Column("test\ntop-1 %", accuracy),
         Column("accuracy", verdict, is_text=True),
-        text_column(
-            "not shipped because", lambda row: "; ".join(breaches(row.file, limits)) or MISSING
-        ),
+        text_column("not shipped because", lambda row: _doubts(row.file, limits) or MISSING),
     ]
     if len({row.file.device for row in files}) > 1:
         columns.insert(3, text_column("device", lambda row: row.file.device))
@@ -263,6 +262,12 @@ def _latency_word(file: JudgedFile, record: SearchRecord) -> str:
     if verdict and file.latency and is_of_one(file.latency):
         return f"{verdict}, assumed"
     return verdict or MISSING
+
+
+def _doubts(file: JudgedFile, limits: Limits) -> str:
+    """Return why a file is not shown to keep the limits that are no accuracy."""
+    assumed = assumption(file, limits)
+    return "; ".join([*breaches(file, limits), *([assumed] if assumed else [])])
 
 
 def _evidence(record: SearchRecord) -> Table:

@@ -27,8 +27,10 @@ NOTES = (
 _ASSUMED = (
     f"{ONE_PROCESS}: the difference between processes was not measured; the interval assumes that "
     "it is at most a quarter. A file has one process with benchmark.processes=1, as in "
-    "benchmark=quick, or where benchmark.max_seconds allowed no more. Measure the chosen file once "
-    "more with more processes before you rely on its latency."
+    "benchmark=quick, or where benchmark.max_seconds allowed no more. It does not show that a "
+    "limit of latency holds: a file with a measured interval goes before it, and without one the "
+    "answer is not settled. Measure the chosen file with more processes before you rely on its "
+    "latency."
 )
 
 

@@ -100,6 +100,9 @@ class Measured(Record, frozen=True, kw_only=True):
     width: Positive | None = null()  # factor on its channels; null for the network's own width
     image_size: Side | None  # null for the default of the data
     forecast_seconds: LongSeconds = 0.0  # 0 if the forecast was known
+    # True if a rung had dropped it before it was forecast. The next command drops it again before
+    # it takes that forecast, so that it comes to the same decisions.
+    late_forecast: bool = False
     rungs: list[Rung] = empty_list()
     whole_epochs: Count | None = null()  # of the whole training; null if only a forecast has them
     run: Text | None = null()  # folder of the run, relative to that of the search
@@ -178,7 +181,8 @@ class Answer(Record, frozen=True, kw_only=True):
     device: Device
     folder: Text  # relative to the folder of the search
     satisfied: bool  # shown to keep every limit
-    latency: LatencyVerdict | None = null()  # null without a limit
+    # null without a limit, inconclusive if the interval under the limit is assumed
+    latency: LatencyVerdict | None = null()
     accuracy: AccuracyVerdict | None = null()  # null without a limit
     sentence: Text
 

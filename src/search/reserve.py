@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from src.search.budget import Budget, StepTimes
 from src.search.contender import Contender, unmeasured
 from src.search.notebook import Notebook
+from src.search.other_size import may_rule_out
+from src.search.plan import Plan
 
 
 class Reserve:
     """Decides if a step fits in the budget beside the steps that have to follow it.
 
     Args:
+        plan: its limits say if a forecast can decide anything.
         budget: the time that is left.
         times: forecasts of the time of each step.
         notebook: the steps that are done.
@@ -21,8 +24,14 @@ class Reserve:
     """
 
     def __init__(
-        self, budget: Budget, times: StepTimes, notebook: Notebook, clock: Callable[[], float]
+        self,
+        plan: Plan,
+        budget: Budget,
+        times: StepTimes,
+        notebook: Notebook,
+        clock: Callable[[], float],
     ) -> None:
+        self._plan = plan
         self._budget = budget
         self._times = times
         self._notebook = notebook
@@ -81,10 +90,11 @@ class Reserve:
     ) -> str | None:
         """Return why the training to a rung does not fit in the time; None if it does.
 
-        Time is kept for one of those that were tried and are not judged: for its forecast if it is
-        open, for its training to the end, and for judging. At the last rung time is kept for
-        judging all that are not judged yet. A rung lasts until the last training ends, so a short
-        one beside a long one takes as long.
+        Time is kept for one of those that were tried and are not judged: for its training to the
+        end and for judging, and for a forecast if one of them is open. Without this the rung could
+        only choose one that is forecast, and the trainings of the open ones would be for nothing.
+        At the last rung time is kept for judging all that are not judged yet. A rung lasts until
+        the last training ends, so a short one beside a long one takes as long.
 
         Args:
             contender: to be trained.
@@ -102,9 +112,8 @@ class Reserve:
         finishers = [contender]
         if rung == 0:
             finishers = [other for other in tried if self._to_the_end(other)]
-        rest = min(
-            self._deciding(other)
-            + sum(
+        rest = max(self._deciding(other) for other in tried) + min(
+            sum(
                 self._times.training(other.cost, later - earlier)
                 for earlier, later in itertools.pairwise(other.epochs[rung:])
             )
@@ -123,7 +132,8 @@ class Reserve:
 
     def _deciding(self, contender: Contender) -> float:
         """Return the forecast seconds of the forecast that an open contender waits for."""
-        return self._times.forecast() if contender.is_open else 0.0
+        is_due = contender.is_open and may_rule_out(self._plan.limits)
+        return self._times.forecast() if is_due else 0.0
 
     def _judging(self, contender: Contender) -> float:
         """Return the forecast seconds of judging a contender; 0 if that is done already."""

@@ -2,54 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 
-from src.search.budget import StepTimes
 from src.search.contender import Contender
 from src.search.engine import Ended, Engine, Retried, Training
 from src.search.forecasting import Forecasting
 from src.search.halving import Point
-from src.search.notebook import Notebook
 from src.search.records import Kind, Measured
-from src.search.reserve import Reserve
+from src.search.running_search import RunningSearch
 from src.search.trials import TrialError
-from src.system.console import Report
 
 
 class RungTraining:
     """Trains contenders by an engine, and writes down their states and failures.
 
     Args:
-        notebook: gets the states and the decisions.
+        running: its notebook gets the states, and its times the seconds of each training.
         engine: trains.
-        report: gets the progress.
-        clock: seconds that only grow.
-        times: get the seconds of each training.
-        reserve: decides if one more training fits in the budget.
         forecasting: knows which contenders train before their forecasts.
-        rungs: number of comparisons before the end of a training.
     """
 
-    def __init__(
-        self,
-        notebook: Notebook,
-        engine: Engine,
-        report: Report,
-        clock: Callable[[], float],
-        times: StepTimes,
-        reserve: Reserve,
-        forecasting: Forecasting,
-        rungs: int,
-    ) -> None:
-        self._notebook = notebook
+    def __init__(self, running: RunningSearch, engine: Engine, forecasting: Forecasting) -> None:
+        self._rungs = running.plan.rungs
+        self._notebook = running.notebook
+        self._report = running.report
+        self._clock = running.clock
+        self._times = running.times
+        self._reserve = running.reserve
         self._engine = engine
-        self._report = report
-        self._clock = clock
-        self._times = times
-        self._reserve = reserve
         self._forecasting = forecasting
-        self._rungs = rungs
         self._waiting: set[Point] = set()  # not at the rung yet, by what became known meanwhile
         self._noted = 0.0  # the time until which the seconds of a rung are written down
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from src.search.answer import answer_of, is_allowed
-from src.search.budget import Budget, StepTimes
 from src.search.contender import Contender, unmeasured
 from src.search.engine import Engine, OneByOne
 from src.search.forecasting import Forecasting
-from src.search.halving import Halving
-from src.search.notebook import Notebook
-from src.search.plan import Plan
+from src.search.halving import Halving, Point
 from src.search.records import Kind, Measured, SearchRecord
-from src.search.reserve import Reserve
 from src.search.rung_training import RungTraining
-from src.search.trials import TrialError, Trials
-from src.system.console import Report
+from src.search.running_search import RunningSearch
+from src.search.trials import TrialError
 
 
 class Search:
@@ -26,45 +21,26 @@ class Search:
     Each step is measured once and written down. What the notebook knows is not measured again.
 
     Args:
-        plan: the candidates, limits and settings.
-        notebook: the record, with the measurements of earlier commands.
-        trials: forecasts, trains and judges.
-        report: gets the progress.
-        clock: seconds that only grow. Tests replace it.
+        running: the plan, the record, the steps and the time.
         engine: trains the candidates of a rung; None for one after the other.
     """
 
-    def __init__(
-        self,
-        plan: Plan,
-        notebook: Notebook,
-        trials: Trials,
-        report: Report,
-        clock: Callable[[], float] = time.monotonic,
-        engine: Engine | None = None,
-    ) -> None:
+    def __init__(self, running: RunningSearch, engine: Engine | None = None) -> None:
+        plan = running.plan
         self._plan = plan
-        self._notebook = notebook
-        self._trials = trials
-        self._report = report
-        self._clock = clock
-        self._budget = Budget(plan.budget_s, lambda: notebook.of_plan)
-        self._times = StepTimes(notebook.of_plan)
-        self._reserve = Reserve(self._budget, self._times, notebook, clock)
-        self._forecasting = Forecasting(
-            plan, notebook, trials, report, clock, self._times, self._reserve
-        )
+        self._notebook = running.notebook
+        self._trials = running.trials
+        self._report = running.report
+        self._clock = running.clock
+        self._budget = running.budget
+        self._times = running.times
+        self._reserve = running.reserve
+        self._forecasting = Forecasting(running)
         self._halving = Halving(plan.networks, plan.sizes, plan.seed, plan.reduction)
         self._training = RungTraining(
-            notebook,
-            engine or OneByOne(trials, clock),
-            report,
-            clock,
-            self._times,
-            self._reserve,
-            self._forecasting,
-            plan.rungs,
+            running, engine or OneByOne(running.trials, running.clock), self._forecasting
         )
+        self._dropped: dict[Point, tuple[float, float]] = {}  # share of the epochs, and accuracy
 
     def run(self) -> SearchRecord:
         """Search, and return the record, which is on disk as well.
@@ -128,6 +104,7 @@ class Search:
         for point, decision in decisions.items():
             if not decision.goes_on:
                 epochs = by_point[point].epochs
+                self._dropped[point] = (epochs[rung] / epochs[-1], top1[point])
                 self._notebook.end(
                     by_point[point],
                     "dropped",
@@ -184,8 +161,14 @@ class Search:
         return None
 
     def _take_up_again(self) -> None:
-        """Finish the best of the dropped contenders while no judged file may be shipped."""
+        """Finish the best of the dropped contenders while no judged file may be shipped.
+
+        One that a later rung dropped is better, then one that was more accurate there. A training
+        that went on since makes no difference, so a command that was killed takes them up in the
+        same order.
+        """
         last = self._plan.rungs
+        self._forecasting.decide_late(self._decided("dropped"))
         while not any(
             is_allowed(self._measured(contender), self._plan.limits)
             for contender in self._decided("judged")
@@ -197,18 +180,13 @@ class Search:
             ]
             if not waiting:
                 break
-            best = max(waiting, key=self._standing)
+            best = max(waiting, key=lambda contender: self._dropped[contender.point])
             if best.is_open:
-                self._forecasting.decide([best], [best])
+                self._forecasting.decide([best], [best], are_dropped=True)
             else:
                 self._judge(self._training.reach(last, [best]))
         for contender in self._decided("dropped"):  # late forecasts may have become known
             self._notebook.end(contender, "dropped", self._notebook.reason(contender.point))
-
-    def _standing(self, contender: Contender) -> tuple[float, float]:
-        """Return how far a contender came, and its accuracy there."""
-        rung = self._measured(contender).rungs[-1]
-        return rung.epoch / contender.epochs[-1], rung.top1
 
     def _top1(self, contender: Contender, rung: int) -> float:
         """Return the best validation accuracy of a contender up to a rung."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol, Self
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 _WIDTH = 100_000  # columns in a file or pipe, so that no row of a table is wrapped
+_BESIDE_PHASE = 30  # columns of a terminal for a short bar, both times and the gaps
 
 
 def open_console() -> Console:
@@ -35,7 +37,11 @@ class Report(Protocol):
 
 
 class StageDisplay:
-    """A :class:`Report` that shows a progress bar on a terminal, elsewhere one line per phase."""
+    """A :class:`Report` that shows a progress bar on a terminal, elsewhere one line per phase.
+
+    A phase that is too long for the line of the bar, such as the processes that a lock is waited
+    for, is printed above it: the bar would cut it.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -52,12 +58,13 @@ class StageDisplay:
         self._task = self._progress.add_task("", total=None)
 
     def __call__(self, phase: str, detail: str = "", done: int = 0, total: int = 0) -> None:
+        is_long = cell_len(phase) > self._console.width - _BESIDE_PHASE
         if phase != self._phase:
             self._phase = phase
             self._progress.reset(self._task)
-            if not self._console.is_terminal:
+            if is_long or not self._console.is_terminal:
                 self._console.print(phase, soft_wrap=True)
-        label = f"{phase}: {detail}" if detail else phase
+        label = ": ".join(part for part in ("" if is_long else phase, detail) if part)
         self._progress.update(self._task, description=label, completed=done, total=total or None)
 
     def __enter__(self) -> Self:

@@ -18,6 +18,7 @@ from src.search.limits import BATCH_SIZE
 from src.search.notebook import Notebook
 from src.search.plan import Plan
 from src.search.records import JudgedFile, Limits, SearchRecord
+from src.search.running_search import RunningSearch
 from src.search.stage import Search
 from src.search.trials import Judged, Trained, TrialError
 
@@ -238,4 +239,5 @@ def search(
     """Run one command in ``folder``."""
     folder.mkdir(exist_ok=True)
     notebook = Notebook(folder, plan)
-    return Search(plan, notebook, trials, lambda *_: None, trials.clock, engine).run()
+    running = RunningSearch.of(plan, notebook, trials, lambda *_: None, trials.clock)
+    return Search(running, engine).run()

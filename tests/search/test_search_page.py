@@ -123,6 +123,7 @@ def test_the_interval_of_one_process_is_shown_as_assumed(tmp_path: Path) -> None
         folder = tmp_path / type(trials).__name__
         record = search(folder, trials, plan_of(grid, LIMITS, rungs=0))
         assert ("(assumed: one process) under 5 ms" in page.sentence(record)) is is_assumed
+        assert page.sentence(record).startswith("Ship") is not is_assumed
         for text in (page.markdown_page(record), page.html_page(record)):
             assert ("] one process" in text) is is_assumed
             assert ("holds, assumed" in text) is is_assumed

@@ -74,6 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     from src.search.plan import Plan
     from src.search.product import ProductTrials
     from src.search.records import Limits
+    from src.search.running_search import RunningSearch
     from src.search.stage import Search
     from src.search.training import LOGS
 
@@ -121,7 +122,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         engine = None
         if options.engine == "ray":
             engine = _spread(options, plan.requests[0].naming, report)
-        record = Search(plan, notebook, trials, report, engine=engine).run()
+        record = Search(RunningSearch.of(plan, notebook, trials, report), engine).run()
     atomic_files.write_text(folder / "search.md", page.markdown_page(record))
     atomic_files.write_text(folder / "search.html", page.html_page(record))
     page.show(record, console)
