@@ -196,13 +196,24 @@ def _passed_over(folders: Iterable[Folder]) -> Counter[str]:
     return kinds
 
 
-def require_inside(path: str, root: Path, argument: str = "data.root") -> None:
+def require_inside(
+    path: str,
+    root: Path,
+    argument: str = "data.root",
+    remedy: str = "copy the files there instead of linking them",
+) -> None:
     """Refuse a path that leads out of ``root``, and a link to a folder that contains it.
 
     By such a link a data set of unknown origin could read any file of the user.
 
     Raises:
         UsageError: the path is one of these.
+    Args:
+        path: path of a file or folder.
+        root: the folder that it may not lead out of.
+        argument: name of the option that sets the path, for the message.
+        remedy: what the message advises.
+
     """
     if target := links.target_outside(path, root):
         found = f"{path}, which leads to {target}"
@@ -216,5 +227,5 @@ def require_inside(path: str, root: Path, argument: str = "data.root") -> None:
         argument,
         expected=f"images within {root}",
         found=found,
-        remedy="copy the files there instead of linking them",
+        remedy=remedy,
     )

@@ -203,7 +203,7 @@ def test_every_text_option_of_a_data_set_is_a_known_path_or_no_path() -> None:
     for file in Path(str(data_package.__file__)).parent.rglob("*.py"):
         name = file.relative_to(ROOT).with_suffix("")
         importlib.import_module(".".join(name.parts))
-    no_paths = {"path_column", "label_column", "split_column"}
+    no_paths = {"path_column", "label_column", "split_column", "group_column"}
     pending = [DatasetModule]
     while pending:
         kind = pending.pop()
