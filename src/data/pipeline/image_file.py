@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from src.data.pipeline.image_kind import formats, missing_plugin
+from src.data.pipeline.image_kind import formats, remedy_for_file
 from src.errors import UsageError, describe
 from src.run.preprocessing_steps import DEEP_DIVISOR, ORIENTATION
 
@@ -96,7 +96,7 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
     except Exception as error:  # a damaged file can make a decoder raise anything
         if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
             raise
-        raise UnreadableImageError.of(path, describe(error), missing_plugin(path)) from error
+        raise UnreadableImageError.of(path, describe(error), remedy_for_file(path)) from error
 
 
 def _require_bounded(size: tuple[int, int]) -> None:

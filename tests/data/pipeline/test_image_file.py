@@ -53,6 +53,28 @@ def test_cmyk_keeps_its_colours_about(tmp_path: Path) -> None:
     assert (red > 200, green < 60, blue < 60) == (True, True, True)
 
 
+# What lies in place of an image, and the advice.
+IN_PLACE = {
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n": "by git lfs pull",
+    b"<!DOCTYPE html>\n<html><body>404</body></html>": "a web page that was saved in place of the",
+    b"\r\n  <!doctype HTML public": "download it again",
+    b"<HTML><head>": "download it again",
+    b"": "replace or remove the file",
+    b"some text": "replace or remove the file",
+}
+
+
+@pytest.mark.parametrize("content", IN_PLACE)
+def test_a_file_that_another_program_left_in_place_of_an_image_has_its_remedy(
+    content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "x.jpg").write_bytes(content)
+    with pytest.raises(
+        UnreadableImageError, match=f"x.jpg: expected an image.*{IN_PLACE[content]}"
+    ):
+        read_image(tmp_path / "x.jpg")
+
+
 @pytest.mark.parametrize("mode", ["F", "I"])
 def test_pixels_of_unknown_range_are_refused(tmp_path: Path, mode: str) -> None:
     Image.new(mode, (2, 2), 70_000).save(tmp_path / "x.tif")
@@ -180,28 +202,6 @@ def test_an_error_of_the_system_is_not_an_unreadable_image(
     monkeypatch.setattr(Image, "open", fail)
     with pytest.raises(OSError, match=os.strerror(number)) as raised:
         read_image(tmp_path / "x.png")
-
-
-def test_a_limit_that_another_library_lifted_still_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    (tmp_path / "x.png").write_bytes(damaged_images.a_png_that_unpacks_to_gigabytes())
-    with pytest.raises(UnreadableImageError, match="60000x60000 pixels, more than 178956970"):
-        read_image(tmp_path / "x.png")
-
-
-def test_pixels_that_are_more_than_the_header_says_are_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Image.new("L", (9, 9)).save(tmp_path / "x.png")
-
-    def grow(file: Image.Image) -> None:
-        file.im = Image.new("L", (99, 98)).im
-
-    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_end", grow)
-    monkeypatch.setattr(image_file, "MOST_PIXELS", 1000)
-    with pytest.raises(UnreadableImageError, match="99x98 pixels, more than 1000"):
     assert not isinstance(raised.value, UnreadableImageError)
 
 
@@ -233,6 +233,28 @@ def test_a_disk_that_is_gone_does_not_leave_images_out(
             list(data.train_dataloader())
     assert OF_THE_SYSTEM[number] in str(os_errors.explain(raised.value))
     assert data.skipped == []
+
+
+def test_a_limit_that_another_library_lifted_still_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    (tmp_path / "x.png").write_bytes(damaged_images.a_png_that_unpacks_to_gigabytes())
+    with pytest.raises(UnreadableImageError, match="60000x60000 pixels, more than 178956970"):
+        read_image(tmp_path / "x.png")
+
+
+def test_pixels_that_are_more_than_the_header_says_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("L", (9, 9)).save(tmp_path / "x.png")
+
+    def grow(file: Image.Image) -> None:
+        file.im = Image.new("L", (99, 98)).im
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load_end", grow)
+    monkeypatch.setattr(image_file, "MOST_PIXELS", 1000)
+    with pytest.raises(UnreadableImageError, match="99x98 pixels, more than 1000"):
         read_image(tmp_path / "x.png")
     with pytest.raises(predict_images.UnreadableImageError, match="99x98 pixels, more than 1000"):
         predict_images.read_image(tmp_path / "x.png", 1000)
