@@ -86,7 +86,7 @@ class Classifier(LightningModule):
         _require_range("model.warmup_fraction", warmup_fraction, 0, 1)
         _require_range("model.freeze_statistics_fraction", freeze_statistics_fraction, 0, 1)
         _require_range("model.layer_decay", layer_decay, math.ulp(0), math.nextafter(1, 2))
-        if pretrained and weights:
+        if pretrained and weights is not None:
             raise UsageError(
                 "model.weights",
                 expected="no file, where model.pretrained=true",
@@ -104,7 +104,7 @@ class Classifier(LightningModule):
             self.spec.build_pretrained(self.published) if pretrained else self.spec.build()
         )
         self.weight_match: WeightMatch | None = None
-        if weights:
+        if weights is not None:
             self.weight_match = load_into(self.network, user_path(weights, "model.weights"))
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self.memory_format)
