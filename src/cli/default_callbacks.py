@@ -15,6 +15,7 @@ from src.callbacks.checkpoint import LastCheckpoint, UntrainedCheckpoint
 from src.callbacks.out_of_memory import MemoryAdvice
 from src.callbacks.predictions import PredictionWriter
 from src.callbacks.progress import EpochLines
+from src.callbacks.resumed_schedule import ResumedSchedule
 from src.callbacks.run_folder_check import RunFolderCheck
 from src.callbacks.run_paths import RunPaths
 from src.callbacks.save_on_signal import StopOnSignal
@@ -39,6 +40,7 @@ def common_callbacks(
     return [
         EpochLines(),
         SkippedImages(),
+        ResumedSchedule(),
         ThroughputScalars(),
         Tf32(),
         MemoryAdvice(),

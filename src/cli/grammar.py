@@ -168,11 +168,12 @@ def require_plain(words: Iterable[str]) -> None:
         except yaml.YAMLError:
             continue  # the parser reports it
         except ValueError as error:
+            is_repeated = isinstance(error, safe_yaml.RepeatedKeyError)
             raise UsageError(
                 name.lstrip("-"),
-                expected="a plain value",
-                found=f"{value[:_VALUE_CHARACTERS]}: {error}",
-                remedy="write it out",
+                expected="each name once" if is_repeated else "a plain value",
+                found=str(error) if is_repeated else f"{value[:_VALUE_CHARACTERS]}: {error}",
+                remedy="keep one of them" if is_repeated else "write it out",
             ) from error
 
 
@@ -234,11 +235,12 @@ def _add_short_form(
     """Add ``group=name`` or ``a.b=value``."""
     name, equals, value = word.partition("=")
     if not equals or not name:
+        is_late = word in SUBCOMMANDS
         raise UsageError(
             "command line",
             expected="group=name, a.b=value or --option value",
             found=word,
-            remedy=f"see {help_command}",
+            remedy=f"write {word} before the options" if is_late else f"see {help_command}",
         )
     if (configs / name).is_dir():
         arguments.groups[name] = value

@@ -16,6 +16,7 @@ from src.export.source import Checkpoint
 from src.models.classifier import Classifier
 from src.run import folder as runs
 from src.run.folder import Run
+from src.system.paths import user_path
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,8 @@ def open_run(request: RunRequest, rollback: RunRollback, lock: RunLock) -> Selec
             found="nothing",
             remedy="add ckpt_path=best",
         )
+    if ckpt_path is not None:
+        user_path(ckpt_path, "ckpt_path")  # refuses an empty one, which names the working folder
     if ckpt_path in {"best", "last"}:
         run = _newest_with(request.root, ckpt_path, request.model)
         checkpoint = run.best_checkpoint if ckpt_path == "best" else run.last_checkpoint

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from src.data.classes import alike
 from src.data.folder_walk import Folder, note_on, unread_images
 from src.data.pipeline.split import Split, splits_named
-from src.errors import UsageError
+from src.errors import UsageError, one_line
 
 _NAMED = 5  # folders or classes in a line
 _NESTED = 3  # levels of folders that contain only one folder
@@ -77,16 +78,17 @@ def evaluated_classes(
 def _matched(folder: Folder, trained: Classes) -> tuple[Classes, list[Folder]]:
     """Return the folders in ``folder`` whose names are classes of ``train``, and the others.
 
-    Folders without images are left out. Upper and lower case may differ if only one class fits.
+    Folders without images are left out. Case, spaces and the form of accents may differ if only one
+    class fits.
     """
-    by_lower_case: dict[str, list[str]] = {}
+    by_likeness: dict[str, list[str]] = {}
     for name in trained:
-        by_lower_case.setdefault(name.casefold(), []).append(name)
+        by_likeness.setdefault(alike(name), []).append(name)
     classes: Classes = {}
     unknown: list[Folder] = []
     # Exact names first, so that a similar name does not take their class.
     for inner in sorted(folder.folders, key=lambda inner: inner.name not in trained):
-        similar = by_lower_case.get(inner.name.casefold(), [])
+        similar = by_likeness.get(alike(inner.name), [])
         name = inner.name if inner.name in trained else "".join(similar[:1])
         if not inner.count:
             continue
@@ -101,6 +103,25 @@ def stray_images(folder: Folder) -> list[str]:
     """Return a line about images that are directly in ``folder``, if there are any."""
     count = len(folder.images)
     return [f"passed over {count} images directly in {folder.path}"] if count else []
+
+
+def parts_of_classes(classes: Classes) -> list[str]:
+    """Return a line about classes that hold several folders of images, which may be the classes."""
+    inner = {
+        name: [f"{name}/{part.name}" for part in folder.folders if part.count]
+        for name, folder in classes.items()
+        if not folder.images
+    }
+    nested = {name: parts for name, parts in inner.items() if len(parts) > 1}
+    if not nested:
+        return []
+    first, second, *_ = next(iter(nested.values()))
+    return [
+        one_line(
+            f"all images below a class folder are of the class, as those in {first} and {second}; "
+            "if these folders are the classes, move them up"
+        )
+    ]
 
 
 def without_labels(folder: Folder, split: Split, train: Folder) -> str:
@@ -135,6 +156,7 @@ def class_folders(
     if beside:
         notes.append(f"passed over folders without images: {paths_of(beside)}")
     notes += stray_images(top)
+    notes += parts_of_classes(classes)
     notes.extend(
         f"{classes[name].path} is taken for a class, as it holds images like the other folders"
         for name in classes

@@ -27,6 +27,7 @@ _OUTPUT_REMEDY = (
 )
 # Endings of text files, of which thousands can lie among images. These files are not opened.
 _TEXT = frozenset({".csv", ".html", ".json", ".log", ".md", ".py", ".txt", ".xml", ".yaml", ".yml"})
+_NO_FOLDER = "unpack an archive and name its folder; for a CSV file write data=csv data.file=PATH"
 _NAMED = 6  # kinds of files in a line
 _NAMED_FOLDERS = 3  # folders of output in a line
 
@@ -99,11 +100,12 @@ def read_folder(path: Path, argument: str = "data.root") -> Folder:
         try:
             _scan(folder, path, argument, known)
         except OSError as error:
+            is_file = isinstance(error, NotADirectoryError)
             wrong = UsageError(
                 argument,
                 expected="a folder of images that can be read",
                 found=f"{folder.path} ({error.strerror})",
-                remedy=f"set {argument}=PATH, or change its permissions",
+                remedy=_NO_FOLDER if is_file else f"set {argument}=PATH, or change its permissions",
             )
             if folder is top:
                 raise wrong from error
@@ -196,10 +198,21 @@ def _passed_over(folders: Iterable[Folder]) -> Counter[str]:
     return kinds
 
 
-def require_inside(path: str, root: Path, argument: str = "data.root") -> None:
+def require_inside(
+    path: str,
+    root: Path,
+    argument: str = "data.root",
+    remedy: str = "copy the files there instead of linking them",
+) -> None:
     """Refuse a path that leads out of ``root``, and a link to a folder that contains it.
 
     By such a link a data set of unknown origin could read any file of the user.
+
+    Args:
+        path: path of a file or folder.
+        root: the folder that it may not lead out of.
+        argument: name of the option that sets the path, for the message.
+        remedy: what the message advises.
 
     Raises:
         UsageError: the path is one of these.
@@ -216,5 +229,5 @@ def require_inside(path: str, root: Path, argument: str = "data.root") -> None:
         argument,
         expected=f"images within {root}",
         found=found,
-        remedy="copy the files there instead of linking them",
+        remedy=remedy,
     )

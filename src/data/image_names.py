@@ -44,7 +44,15 @@ class ImageNames:
         Args:
             paths: paths from the working folder.
         """
-        return _numbered([self._name(path) for path in paths])
+        return _numbered(self.repeating(paths))
+
+    def repeating(self, paths: Iterable[str]) -> list[str]:
+        """Return the name of each image; an image that is listed again has the same one.
+
+        Args:
+            paths: paths from the working folder.
+        """
+        return [self._name(path) for path in paths]
 
     def recorded(self, splits: dict[str, list[str]]) -> dict[str, list[str]]:
         """Return recorded names in the spelling of :meth:`of`.

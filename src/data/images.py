@@ -55,6 +55,7 @@ class ImageDataModule(LightningDataModule):
         self._left_out: list[str] = []  # names of unreadable images of the evaluation splits
         self._skipping: SkippingDataset | None = None  # the training split, with on_error=skip
         self._resume_state = ResumeState()
+        self.resumed_at = self._resume_state.position  # for the schedule of the learning rate
 
     @property
     def dataset_name(self) -> str:
@@ -92,9 +93,8 @@ class ImageDataModule(LightningDataModule):
         images, indices = self._part(split)
         spatial = self._augmentation() if augment else self.preprocessing.spatial()
         transform = v2.Compose([spatial, self.preprocessing.to_tensor()])
-        if split == "train" and self.loading.on_error == "skip":
-            return SkippingDataset(images, indices, transform)
-        return TransformedDataset(images, indices, transform)
+        skips = split == "train" and self.loading.on_error == "skip"
+        return (SkippingDataset if skips else TransformedDataset)(images, indices, transform)
 
     @property
     def origin(self) -> Origin:

@@ -12,6 +12,8 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from src.models.schedule_position import steps_ahead
+
 BATCH = 64
 IMAGES = 256
 # Before this step weights change by percents a step. EfficientNet-B0 diverged with statistics
@@ -54,7 +56,8 @@ class FrozenStatistics(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         steps = trainer.estimated_stepping_batches
         self._least_steps = min(MIN_STEPS, steps)
-        self._first_frozen_step = max(math.ceil((1 - self.fraction) * steps), self._least_steps)
+        first = math.ceil((1 - self.fraction) * steps) - steps_ahead(trainer)
+        self._first_frozen_step = max(first, self._least_steps)
         if trainer.global_step > self._first_frozen_step:  # resumed after the start
             self._is_frozen = True
 

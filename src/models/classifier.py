@@ -20,6 +20,7 @@ from src.models.batch_norm_statistics import FrozenStatistics
 from src.models.metrics import classification_metrics
 from src.models.network import NetworkSpec
 from src.models.optimization import parameter_groups, warmup_cosine
+from src.models.schedule_position import steps_ahead
 from src.models.weights import WeightMatch, load_into
 from src.system.paths import user_path
 
@@ -86,7 +87,7 @@ class Classifier(LightningModule):
         _require_range("model.warmup_fraction", warmup_fraction, 0, 1)
         _require_range("model.freeze_statistics_fraction", freeze_statistics_fraction, 0, 1)
         _require_range("model.layer_decay", layer_decay, math.ulp(0), math.nextafter(1, 2))
-        if pretrained and weights:
+        if pretrained and weights is not None:
             raise UsageError(
                 "model.weights",
                 expected="no file, where model.pretrained=true",
@@ -104,7 +105,7 @@ class Classifier(LightningModule):
             self.spec.build_pretrained(self.published) if pretrained else self.spec.build()
         )
         self.weight_match: WeightMatch | None = None
-        if weights:
+        if weights is not None:
             self.weight_match = load_into(self.network, user_path(weights, "model.weights"))
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self.memory_format)
@@ -120,6 +121,7 @@ class Classifier(LightningModule):
         # Weight of each class in the training loss, (K,); None for equal weights.
         self.class_weights: Tensor | None = None
         self.stops_on_non_finite_loss = True
+        self.steps_ahead = 0  # of the schedule, after a resume
         self.val_metrics = classification_metrics(len(class_names), "val/")
         self.test_metrics = classification_metrics(len(class_names), "test/")
         self.per_class = MulticlassStatScores(len(class_names), average=None)
@@ -152,6 +154,9 @@ class Classifier(LightningModule):
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
         return loss
+
+    def on_train_start(self) -> None:
+        self.steps_ahead = steps_ahead(self.trainer)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         if self.device.type == "cpu" or batch_idx % CHECK_EVERY == CHECK_EVERY - 1:
@@ -221,16 +226,11 @@ class Classifier(LightningModule):
 
     def schedule(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """Return the schedule by step: linear warm-up, then cosine (Loshchilov & Hutter, 2017)."""
-        steps = self.trainer.estimated_stepping_batches
-        if math.isinf(steps):
-            raise UsageError(
-                "trainer.max_epochs",
-                expected="a limit, for the learning rate falls to zero at the end",
-                found="training without end",
-                remedy="set trainer.max_epochs or trainer.max_steps",
-            )
-        factor = warmup_cosine(int(steps), self.warmup_fraction)
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        factor = warmup_cosine(self.trainer.estimated_stepping_batches, self.warmup_fraction)
+        # A function: torch would store an object, and overwrite it by that of a checkpoint.
+        scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: factor(step + self.steps_ahead)
+        )
         return {"scheduler": scheduler, "interval": "step"}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

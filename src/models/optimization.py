@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
+from src.errors import UsageError
 from src.models.stages import stages
 
 ParameterGroup = dict[str, Any]  # as torch's optimizers take it
@@ -37,11 +38,25 @@ def parameter_groups(network: nn.Module, lr: float, layer_decay: float) -> list[
     return [group for group in groups if group["params"]]
 
 
-def warmup_cosine(steps: int, warmup_fraction: float) -> Callable[[int], float]:
+def warmup_cosine(steps: float, warmup_fraction: float) -> Callable[[int], float]:
     """Return the learning rate factor by step: linear warm-up, then cosine decay to zero.
 
     Loshchilov & Hutter, 2017, "SGDR", arXiv 1608.03983.
+
+    Args:
+        steps: number of all steps.
+        warmup_fraction: share of them over which the factor rises to 1.
+
+    Raises:
+        UsageError: ``steps`` is infinite.
     """
+    if math.isinf(steps):
+        raise UsageError(
+            "trainer.max_epochs",
+            expected="a limit, for the learning rate falls to zero at the end",
+            found="training without end",
+            remedy="set trainer.max_epochs or trainer.max_steps",
+        )
     warmup = max(1, round(warmup_fraction * steps))
     decay_steps = max(1, steps - warmup)
 

@@ -21,7 +21,10 @@ _FILE_ERRORS = {
     errno.ENOENT: "it is not there; if it was before, it or its disk was taken away: put it back",
     errno.EEXIST: "something else is there; remove it",
     errno.ENOTDIR: "it is not in a folder; if it was before, the folder was replaced: put it back",
-    errno.ESTALE: "the network disk that it is on was taken away; connect it again",
+    **dict.fromkeys(
+        (errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN),
+        "the network disk that it is on was taken away; connect it again",
+    ),
     errno.EFBIG: "a file may not be that large here; raise ulimit -f or use another disk",
     errno.EMFILE: "too many files are open; raise ulimit -n or lower data.num_workers",
     errno.ENFILE: "too many files are open on this machine; end other programs",

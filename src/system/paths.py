@@ -32,7 +32,19 @@ def expand(text: str, argument: str = "path") -> str:
 
 
 def user_path(text: str | Path, argument: str = "path") -> Path:
-    """Return the path that a user typed, with ``~`` expanded: see :func:`expand`."""
+    """Return the path that a user typed, with ``~`` expanded: see :func:`expand`.
+
+    Raises:
+        UsageError: there is none. Python takes it for the working folder, but a user has rather
+            typed the name of a shell variable that has no value, as in ``data.root=$PHOTOS``.
+    """
+    if not str(text):
+        raise UsageError(
+            argument,
+            expected="a path",
+            found="nothing",
+            remedy="write . for this folder, or give the variable of the shell a value",
+        )
     return Path(expand(str(text), argument))
 
 

@@ -11,17 +11,22 @@ from src.errors import describe
 MAX_VALUES = 100_000
 
 
+class RepeatedKeyError(ValueError):
+    """Raised for a mapping with a key twice, of which PyYAML takes the last one."""
+
+
 def load(text: str) -> Any:
     """Return the plain values in ``text``.
 
     Raises:
         yaml.YAMLError: ``text`` is not YAML, or constructs other objects than plain values.
+        RepeatedKeyError: a mapping has a key twice.
         ValueError: ``text`` has more than MAX_VALUES values, or a value that contains itself.
             YAML's aliases can multiply a few lines beyond any memory.
     """
     try:
-        content = yaml.safe_load(text)
-    except yaml.YAMLError:
+        content = _content(text)
+    except (yaml.YAMLError, RepeatedKeyError):
         raise
     except Exception as error:
         # PyYAML's constructors raise various errors for values of the wrong kind.
@@ -29,6 +34,41 @@ def load(text: str) -> Any:
     if _count(content) > MAX_VALUES:
         raise ValueError(f"more than {MAX_VALUES} values")
     return content
+
+
+def _content(text: str) -> Any:
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _require_different_keys(node)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _require_different_keys(top: yaml.Node) -> None:
+    pending: list[yaml.Node] = [top]
+    seen: set[int] = set()  # an alias is the node that it names
+    while pending:
+        node = pending.pop()
+        if id(node) in seen:
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            pending += node.value
+        elif isinstance(node, yaml.MappingNode):
+            lines: dict[str, int] = {}
+            for key, value in node.value:
+                line = key.start_mark.line + 1
+                if isinstance(key, yaml.ScalarNode) and key.value in lines:
+                    raise RepeatedKeyError(
+                        f"{key.value} twice, on lines {lines[key.value]} and {line}"
+                    )
+                if isinstance(key, yaml.ScalarNode):
+                    lines[key.value] = line
+                pending.append(value)
 
 
 def _count(value: Any) -> int:

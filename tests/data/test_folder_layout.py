@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -67,6 +68,7 @@ LAYOUTS = {
     "train/cat train/dog val/cat=3 val/dog=0 test/dog=2": (24, 3, 2),
     "train/cat train/dog val/Cat=3 val/DOG=1 val/cow=0": (19, 4, 5),
     "train/cat train/dog val/cat=3 holdouts/cat": (19, 3, 5),
+    "train/cat/a=6 train/cat/b=6 train/dog val/cat=3": (19, 3, 5),
 }
 
 
@@ -139,6 +141,16 @@ TOLD = {
     "test car": "{}/test is taken for a class, as it holds images like the other folders",
     "cat dog stray.jpg": "passed over 1 images directly in {}",
     "cat dog cat/notes.pdf notes.pdf": "passed over 2 of 26 files in {}: 2 .pdf",
+    "cat Cat dog": "'Cat' and 'cat' are classes of their own, though their names differ only",
+    "train/cat train/CAT train/dog": "'CAT' and 'cat' are classes of their own",
+    "cat nan": "a class is called nan, as a missing label is written",
+    "color/cat color/dog gray/cat gray/dog": "all images below a class folder are of the class, as "
+    "those in color/cat and color/dog; if these folders are the classes, move them up",
+    "fold1/cat fold1/dog fold2/cat fold2/dog": "all images below a class folder are of the class",
+    "a/airfield a/alley b/bakery b/bank": "all images below a class folder are of the class, as "
+    "those in a/airfield and a/alley",
+    "train/m/cat train/m/dog train/eagle": "all images below a class folder are of the class, as "
+    "those in m/cat and m/dog",
 }
 
 
@@ -149,8 +161,38 @@ def test_files_and_folders_that_are_passed_over_are_reported(folders: str, tmp_p
     assert any(note.startswith(expected) for note in notes), notes
 
 
-def test_an_expected_folder_layout_has_no_notes(tmp_path: Path) -> None:
-    assert lay_out(tmp_path, "train/cat train/dog val/cat val/dog test/cat test/dog").notes == []
+@pytest.mark.parametrize(
+    "folders",
+    [
+        "train/cat train/dog val/cat val/dog test/cat test/dog",
+        "cat/images dog/images",
+        "cat cat/2019 cat/2020 dog",
+        "cat/2019 dog/2020",
+    ],
+)
+def test_an_expected_folder_layout_has_no_notes(folders: str, tmp_path: Path) -> None:
+    assert lay_out(tmp_path, folders).notes == []
+
+
+# The same name after a copy between systems, and the name in train.
+COPIED = {
+    unicodedata.normalize("NFD", "chat épais"): unicodedata.normalize("NFC", "chat épais"),
+    unicodedata.normalize("NFC", "Ångström"): unicodedata.normalize("NFD", "Ångström"),
+    unicodedata.normalize("NFD", "CAFÉ"): unicodedata.normalize("NFC", "Café"),
+    "cat ": "cat",
+    "golden  retriever": "golden retriever",
+}
+
+
+@pytest.mark.parametrize("name", COPIED)
+def test_a_class_is_the_same_after_a_copy_between_systems(name: str, tmp_path: Path) -> None:
+    for folder, count in ((f"train/{COPIED[name]}", 6), ("train/dog", 6), (f"val/{name}", 3)):
+        (tmp_path / folder).mkdir(parents=True)
+        for number in range(count):
+            (tmp_path / folder / f"{number}.jpg").touch()
+    data = ImageFolder(str(tmp_path), image_size=8, num_workers=0, verify=False)
+    assert data.class_names == sorted([COPIED[name], "dog"])
+    assert data.count("val") == 3
 
 
 @pytest.mark.parametrize(

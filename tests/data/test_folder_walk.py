@@ -19,6 +19,7 @@ from src.data.folder_walk import note_on, read_folder
 from src.data.pipeline import image_kind
 from src.data.pipeline.image_file import UnreadableImageError, read_image
 from src.data.pipeline.split import SPLITS
+from src.errors import UsageError
 from src.forecast import stage as forecast_stage
 from src.predict import images
 from src.search import notebook
@@ -112,6 +113,15 @@ def test_files_that_are_not_images_are_passed_over_and_counted(
     (tmp_path / name).write_bytes(content)
     folder = read_folder(tmp_path)
     assert (folder.images, folder.passed_over) == ([], {kind: 1})
+
+
+@pytest.mark.parametrize("name", ["photos.zip", "photos.tar.gz", "labels.csv", "cat.jpg"])
+def test_a_file_in_place_of_the_folder_names_the_way_to_read_it(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"PK")
+    with pytest.raises(
+        UsageError, match=f"{name} .*unpack an archive and name .* data=csv data.fi"
+    ):
+        read_folder(tmp_path / name)
 
 
 def test_pipes_and_links_to_nothing_are_passed_over(tmp_path: Path) -> None:

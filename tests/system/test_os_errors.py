@@ -58,6 +58,14 @@ EXPLAINED = {
         OSError(errno.EROFS, "Read-only file system", "x"),
         "x: the disk is read-only; name a folder elsewhere, as trainer.default_root_dir=PATH",
     ),
+    "a network disk that was disconnected": (
+        OSError(errno.ENOTCONN, "Transport endpoint is not connected", "last.ckpt"),
+        "last.ckpt: the network disk that it is on was taken away; connect it again",
+    ),
+    "a file server that is down": (
+        OSError(errno.EHOSTDOWN, "Host is down", "x"),
+        "x: the network disk that it is on was taken away",
+    ),
     "a folder of others": (PermissionError(errno.EACCES, "", "x"), "x: permission denied; change"),
     "a folder that is gone": (
         FileNotFoundError(errno.ENOENT, "No such file", "version_0/x"),

@@ -18,11 +18,13 @@ import yaml
 
 from src import data as data_package
 from src.bundle.options import BundleOptions
-from src.cli import grammar
+from src.cli import grammar, run_selection
 from src.cli.commands.compare import main as compare
 from src.cli.commands.data import check
 from src.cli.data_command import parse_data
-from src.cli.stage_command import parse, parse_with_operands
+from src.cli.rollback import RunRollback
+from src.cli.run_lock import RunLock
+from src.cli.stage_command import data_paths, parse, parse_with_operands
 from src.data.cache.policy import Cache
 from src.data.dataset_module import DatasetModule
 from src.data.datasets.cifar10 import CIFAR10Data
@@ -40,6 +42,7 @@ from src.run.folder import Run
 from src.system import paths
 from tests.cli.test_app import parse as parse_training
 from tests.conftest import CONFIGS, ROOT
+from tests.support.tiny_classifier import TinyNet
 
 
 def typed(stage: Callable[[], Any], *words: str) -> Any:
@@ -93,6 +96,47 @@ EXPANDED: dict[str, Callable[[Path], object]] = {
 def test_a_tilde_is_the_home_folder(home: Path, name: str) -> None:
     assert str(EXPANDED[name](home)) == str(home / "x")
     assert not Path("~").exists()
+
+
+# Options whose value is a shell variable without a value.
+EMPTY: dict[str, Callable[[Path], object]] = {
+    "data.root": lambda _: ImageFolder(""),
+    "data.file": lambda _: CSVFile(""),
+    "data.root of a CSV file": lambda _: CSVFile("labels.csv", root=""),
+    "data.root of a published data set": lambda _: PetsData(""),
+    "data.root of CIFAR": lambda _: CIFAR10Data(""),
+    "data.root of src.data": lambda _: parse_data(["data=image_folder", "data.root="]),
+    "data.cache_dir": lambda home: Cache("disk", "", None).keep(
+        "train",
+        ImageFiles([str(next(home.rglob("*.png")))], [0]),
+        np.arange(1),
+        skip_unreadable=False,
+        processes=1,
+    ),
+    "model.weights": lambda _: TinyNet(weights=""),
+    "ckpt_path": lambda _: run_selection.open_run(
+        run_selection.RunRequest(Path(), TinyNet(), "fit", "", is_trial=False),
+        RunRollback(),
+        RunLock(),
+    ),
+    "RUN": lambda _: Run.open(""),
+    "data.root of a moved run": lambda _: data_paths({"root": ""}),
+}
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_an_empty_path_is_not_the_working_folder(home: Path, name: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        EMPTY[name](home)
+    assert str(caught.value) == (
+        f"{name.partition(' ')[0]}: expected a path; found nothing; write . for this folder, or "
+        "give the variable of the shell a value"
+    )
+
+
+@pytest.mark.parametrize("text", [".", "./", "x", "~"])
+def test_a_path_that_is_there_is_not_refused(text: str, home: Path) -> None:
+    assert paths.user_path(text) == Path(text.replace("~", str(home)))
 
 
 def test_a_tilde_in_a_configuration_file_is_the_home_folder(home: Path) -> None:
@@ -203,7 +247,7 @@ def test_every_text_option_of_a_data_set_is_a_known_path_or_no_path() -> None:
     for file in Path(str(data_package.__file__)).parent.rglob("*.py"):
         name = file.relative_to(ROOT).with_suffix("")
         importlib.import_module(".".join(name.parts))
-    no_paths = {"path_column", "label_column", "split_column"}
+    no_paths = {"path_column", "label_column", "split_column", "group_column"}
     pending = [DatasetModule]
     while pending:
         kind = pending.pop()

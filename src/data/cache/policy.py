@@ -88,7 +88,7 @@ class Cache:
                 )
             else:
                 key = _key(_files(images), indices, resize, skip_unreadable)
-                path = user_path(self._path, _FOLDER) if self._path else default_folder()
+                path = default_folder() if self._path is None else user_path(self._path, _FOLDER)
                 folder = CacheFolder(path, self._most_bytes)
                 kept = DiskCache(source, indices, folder, key, skip_unreadable=skip_unreadable)
             self._kept[split] = kept

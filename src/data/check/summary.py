@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from src.data.check.survey import Copy, Extent, SplitSurvey, Survey
+from src.data.check.survey import DARK, Copy, Extent, SplitSurvey, Survey
 from src.data.pipeline.split import Split
 
 _MOST = 20  # groups and names in a list
@@ -21,6 +21,10 @@ def lines(survey: Survey) -> list[str]:
     if survey.unreadable:
         text += ["", f"unreadable: {len(survey.unreadable)}"]
         text += [f"  {error}" for error in _first(list(survey.unreadable.values()))]
+    if survey.dark:
+        text += ["", f"almost black, no level above {DARK} of 255: {len(survey.dark)}"]
+        text += [f"  {name}" for name in _first(survey.dark)]
+        text += ["  12 bits in a file of 16 look like this: scale such pixels to the whole range"]
     for title, groups in (
         ("leaks, the same image in more than one split", survey.leaks),
         ("contradictions, the same image in more than one class", survey.contradictions),

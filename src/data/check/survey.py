@@ -22,6 +22,7 @@ from src.data.pipeline.split import SPLITS, Split
 from src.data.pipeline.threads import in_order
 
 _IMAGES_PER_REPORT = 256
+DARK = 16  # of 255: the largest level of 12 bits in a file of 16
 _DIGEST = np.dtype("S16")
 
 
@@ -73,6 +74,7 @@ class Survey:
         leaks: groups of copies in more than one split.
         repeated: groups of copies within one split.
         contradictions: groups of copies in more than one class.
+        dark: names of images without a level above ``DARK``.
     """
 
     dataset: str
@@ -83,6 +85,7 @@ class Survey:
     leaks: list[list[Copy]] = field(default_factory=list)
     repeated: list[list[Copy]] = field(default_factory=list)
     contradictions: list[list[Copy]] = field(default_factory=list)
+    dark: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -126,6 +129,7 @@ def survey(
     """
     parts = data.load()
     unreadable: dict[str, str] = {}
+    dark: list[str] = []
     readings: dict[Split, _Readings] = {}
     for split in SPLITS:
         part = readings[split] = _Readings(*parts[split])
@@ -139,6 +143,8 @@ def survey(
                 continue
             part.sizes[position] = reading.size
             part.digests[position] = reading.digest
+            if reading.is_dark:
+                dark.append(part.name(position))
             if reading.shown is not None:
                 sheet.place(position, reading.shown)
     result = Survey(
@@ -147,6 +153,7 @@ def survey(
         data.notes,
         {split: _described(part, len(data.class_names)) for split, part in readings.items()},
         unreadable,
+        dark=dark,
     )
     _add_copies(result, readings)
     return result
@@ -158,6 +165,7 @@ class _Reading:
 
     size: tuple[int, int]  # width, height
     digest: bytes  # hash of the pixels
+    is_dark: bool
     shown: Image.Image | None  # on the contact sheet
 
 
@@ -169,7 +177,8 @@ def _read_all(
             image = part.images.image(int(part.indices[position]))
         except UnreadableImageError as error:
             return error
-        return _Reading(image.size, _digest(image), shown(position, image))
+        is_dark = bool(np.asarray(image).max() <= DARK)
+        return _Reading(image.size, _digest(image), is_dark, shown(position, image))
 
     return in_order(read, range(len(part.indices)))
 

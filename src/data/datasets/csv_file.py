@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import functools
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+from src.data import csv_notes
 from src.data.classes import require_classes
+from src.data.csv_lines import Columns, CSVLine, CSVLines, read_lines, wrong
 from src.data.dataset import Photographs
 from src.data.dataset_module import DatasetModule
 from src.data.folder_walk import require_inside
+from src.data.groups import fill_in_together
+from src.data.image_names import ImageNames
 from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_files import ImageFiles
 from src.data.pipeline.split import SPLITS, HeldOutShare, Parts, Split, fill_in, splits_named
-from src.errors import UsageError, describe
 from src.system.paths import user_path
 
-
-class _Line(NamedTuple):
-    path: str
-    label: str
-    split: str  # empty if the file has no such column
-    number: int  # of the line in the file
+_ELSEWHERE = (
+    "set data.root to a folder that holds all images, where relative paths begin, or copy the "
+    "files there"
+)
 
 
 @dataclass(eq=False)
@@ -36,16 +34,20 @@ class CSVDataset(Photographs):
 
     Class names are the labels, sorted; they are sorted as numbers if all are whole numbers. If no
     image is in ``val`` or ``test``, the split is drawn from ``train`` by ``split_seed``,
-    stratified. Without a column for the split, all three are drawn.
+    stratified. Without a column for the split, all three are drawn. All lines of an image are drawn
+    into the same split.
 
     Args:
-        file: CSV file in UTF-8; the first line has the names of the columns.
+        file: CSV file in UTF-8 or UTF-16; the first line has the names of the columns. Commas,
+            semicolons, tabs or vertical bars separate them.
         root: folder that paths are relative to and may not lead out of; by default the folder of
             the CSV file.
         path_column: column with the path of an image.
         label_column: column with its class.
         split_column: column with ``train``, ``val`` or ``test``, or another common name of these,
-            such as ``Validation``; the file need not have it.
+            such as ``Validation``; the file need not have the column ``split``.
+        group_column: column of what several images show, such as a patient or a place; a split
+            that is drawn gets all images of a group or none. By default each image is its own.
         val_share: share of the images for validation, if the file has no such split; if it has
             ``train`` alone, of the images that are left after the test split.
         test_share: share of the images for testing, if the file has no such split.
@@ -58,6 +60,7 @@ class CSVDataset(Photographs):
     path_column: str = "path"
     label_column: str = "label"
     split_column: str = "split"
+    group_column: str | None = None
     val_share: HeldOutShare = 0.1
     test_share: HeldOutShare = 0.2
     verify: bool | None = None
@@ -80,6 +83,13 @@ class CSVDataset(Photographs):
         return require_classes(
             f"data.{self.label_column}",
             sorted(names, key=(lambda name: (int(name), name)) if numbers else None),
+            remedy="name the column with the labels by data.label_column",
+        )
+
+    @property
+    def notes(self) -> list[str]:
+        return csv_notes.notes(
+            self._read, self._names, self._splits(), self.group_column, self.class_names
         )
 
     def prepare(self) -> None:
@@ -94,59 +104,54 @@ class CSVDataset(Photographs):
     def load(self, split_seed: int) -> Parts[LabelledImages]:
         images = self._images
         named = np.array(self._splits(), dtype=object)
-        existing: Parts[LabelledImages] = {
+        existing = {
             split: (images, indices)
             for split in SPLITS
             if len(indices := np.flatnonzero(named == split))
         }
         if existing and "train" not in existing:
-            raise self._wrong("images whose split is train", "none")
+            raise wrong(self.path, "images whose split is train", "none")
+        shares = self.val_share, self.test_share
+        # A training that recorded no splits drew each line alone.
+        if self.every_class and self._has_groups:
+            groups = [
+                (line.group,) if line.group else name  # a group may be called as an image is
+                for line, name in zip(self._lines, self._names, strict=True)
+            ]
+            together = fill_in_together(
+                existing, images, groups, *shares, split_seed, self.class_names
+            )
+            return {**together}
         return fill_in(
-            existing,
+            {**existing},
             images,
-            self.val_share,
-            self.test_share,
+            *shares,
             split_seed,
             self.class_names,
             every_class=self.every_class,
         )
 
     @functools.cached_property
-    def _lines(self) -> list[_Line]:
-        try:
-            with self.path.open(newline="", encoding="utf-8-sig") as file:
-                return list(self._read(csv.DictReader(file, strict=True)))
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
-            raise self._wrong("a CSV file in UTF-8", describe(error)) from error
+    def _read(self) -> CSVLines:
+        columns = Columns(self.path_column, self.label_column, self.split_column, self.group_column)
+        return read_lines(self.path, columns)
 
-    def _read(self, reader: csv.DictReader[str]) -> Iterator[_Line]:
-        names = list(reader.fieldnames or [])
-        for column in (self.path_column, self.label_column):
-            if column not in names:
-                raise self._wrong(
-                    f"the columns {self.path_column} and {self.label_column}",
-                    ", ".join(names) or "an empty file",
-                )
-        has_split = self.split_column in names
-        for row in reader:
-            line = _Line(
-                (row[self.path_column] or "").strip(),
-                (row[self.label_column] or "").strip(),
-                (row[self.split_column] or "").strip() if has_split else "",
-                reader.line_num,
-            )
-            if not line.path or not line.label:
-                raise self._wrong("a path and a label on every line", f"none on line {line.number}")
-            if has_split and not line.split:
-                raise self._wrong("a split on every line", f"nothing on line {line.number}")
-            yield line
+    @property
+    def _lines(self) -> list[CSVLine]:
+        return self._read.lines
+
+    @property
+    def _has_groups(self) -> bool:
+        """True if some images belong together: lines of one group, or of one image."""
+        return self.group_column is not None or len(set(self._names)) < len(self._names)
 
     def _splits(self) -> list[Split | None]:
         """Return the split of each line."""
         named = splits_named(sorted({line.split for line in self._lines}))
         for line in self._lines:
             if line.split and line.split not in named:
-                raise self._wrong(
+                raise wrong(
+                    self.path,
                     f"one of {', '.join(SPLITS)} as split",
                     f"{line.split} on line {line.number}",
                 )
@@ -154,29 +159,43 @@ class CSVDataset(Photographs):
 
     @functools.cached_property
     def _images(self) -> ImageFiles:
-        lines = self._lines
         labels = {name: label for label, name in enumerate(self.class_names)}
-        paths = [os.path.join(self.folder, line.path) for line in lines]  # noqa: PTH118  # there may be 100,000
+        paths = [self._path_of(line) for line in self._lines]
         folders: set[str] = set()
-        for path in paths:
+        missing: list[int] = []
+        for position, path in enumerate(paths):
             # Two system calls per file check that it exists and is no link: 2 microseconds.
             folder = os.path.dirname(path)  # noqa: PTH120
             if folder not in folders:
-                require_inside(folder, self.folder, "data.file")
+                require_inside(folder, self.folder, "data.file", _ELSEWHERE)
                 folders.add(folder)
             if os.path.islink(path):  # noqa: PTH114
-                require_inside(path, self.folder, "data.file")
+                require_inside(path, self.folder, "data.file", _ELSEWHERE)
             elif not os.path.isfile(path):  # noqa: PTH113
-                raise self._wrong("paths of files", f"{path}, which is none")
-        return ImageFiles(paths, [labels[line.label] for line in lines])
+                missing.append(position)
+        if missing:
+            line, more = self._lines[missing[0]], len(missing) - 1
+            path = paths[missing[0]]
+            found = f"{path}, which is none, on line {line.number}"
+            raise wrong(
+                self.path,
+                "paths of files",
+                f"{found} and {more} more lines" if more else found,
+                csv_notes.remedy_for_missing(path, self.path_column),
+            )
+        return ImageFiles(paths, [labels[line.label] for line in self._lines])
 
-    def _wrong(self, expected: str, found: str) -> UsageError:
-        return UsageError(
-            f"data.file {self.path}",
-            expected=expected,
-            found=found,
-            remedy="mend the file, or set data.file, data.root, data.path_column or the like",
-        )
+    def _path_of(self, line: CSVLine) -> str:
+        """Return the path of a line's image; a path of Windows has backslashes."""
+        path = os.path.join(self.folder, line.path)  # noqa: PTH118  # there may be 100,000
+        if "\\" in line.path and not os.path.lexists(path):
+            return os.path.join(self.folder, line.path.replace("\\", "/"))  # noqa: PTH118
+        return path
+
+    @functools.cached_property
+    def _names(self) -> list[str]:
+        """The name of each line's image, the same for each line of an image."""
+        return ImageNames(self.folder).repeating(self._images.paths)
 
 
 class CSVFile(DatasetModule, dataset=CSVDataset):

@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from src.data.pipeline.image_kind import formats, missing_plugin
+from src.data.pipeline.image_kind import formats, remedy_for_file
 from src.errors import UsageError, describe
 from src.run.preprocessing_steps import DEEP_DIVISOR, ORIENTATION
 
@@ -35,8 +35,14 @@ _TRANSPOSE: dict[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Errors for which the file is not to blame: too many files are open.
-_TOO_MANY_OPEN_FILES = (errno.EMFILE, errno.ENFILE)
+# Errors for which the file is not to blame: too many files are open, the disk fails, or a network
+# disk was disconnected. To skip such images would leave out some that are sound.
+_OF_THE_SYSTEM = frozenset(
+    {
+        *(errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOTCONN),
+        *(errno.EHOSTDOWN, errno.ETIMEDOUT),
+    }
+)
 
 
 class UnreadableImageError(UsageError):
@@ -88,9 +94,9 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
             _require_bounded(image.im.size)
             return _upright(as_rgb(image), orientation(image))
     except Exception as error:  # a damaged file can make a decoder raise anything
-        if isinstance(error, OSError) and error.errno in _TOO_MANY_OPEN_FILES:
+        if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
             raise
-        raise UnreadableImageError.of(path, describe(error), missing_plugin(path)) from error
+        raise UnreadableImageError.of(path, describe(error), remedy_for_file(path)) from error
 
 
 def _require_bounded(size: tuple[int, int]) -> None:

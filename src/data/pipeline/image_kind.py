@@ -66,6 +66,12 @@ _REMEDIES = {
     "ICO": "convert the file from ICO to PNG",
     "camera raw": "convert the file from camera raw to JPEG or PNG",
 }
+# Advice for what other programs leave under the name of an image, by its first bytes in lower case.
+_REPLACED = (
+    (b"version https://git-lfs", "it is a pointer of Git LFS: fetch the images by git lfs pull"),
+    (b"<!doctype html", "it is a web page that was saved in place of the image: download it again"),
+    (b"<html", "it is a web page that was saved in place of the image: download it again"),
+)
 _FORMATS = {"HEIC": "HEIF"}  # Pillow's name of a kind, if it differs
 
 
@@ -100,8 +106,7 @@ def kind_of(path: str | Path) -> str | None:
     Raises:
         OSError: the file cannot be read.
     """
-    with open(path, "rb") as file:  # noqa: PTH123  # Path() costs more than the reading
-        head = file.read(_HEAD_BYTES)
+    head = _head(path)
     kind = next((kind for signature, kind in _SIGNATURES if head.startswith(signature)), None)
     if kind == "TIFF" and ending_of(path) in _CAMERA_RAW:
         return "camera raw"
@@ -112,6 +117,11 @@ def kind_of(path: str | Path) -> str | None:
     if head[4:8] == b"ftyp":
         return _kind_of_container(head)
     return kind
+
+
+def _head(path: str | Path) -> bytes:
+    with open(path, "rb") as file:  # noqa: PTH123  # Path() costs more than the reading
+        return file.read(_HEAD_BYTES)
 
 
 def _kind_of_container(head: bytes) -> str | None:
@@ -133,13 +143,16 @@ def remedy_for(kind: str) -> str | None:
     return None if can_read(kind) else _REMEDIES.get(kind)
 
 
-def missing_plugin(path: str | Path) -> str | None:
-    """Return advice on how to read a file, if it is an image that Pillow alone cannot read."""
+def remedy_for_file(path: str | Path) -> str | None:
+    """Return advice on a file that Pillow cannot read by its first bytes; None without any."""
     try:
         kind = kind_of(path)
+        head = _head(path).lstrip().lower()
     except OSError:
         return None  # the caller already has an error about this file
-    return kind and remedy_for(kind)
+    if kind is not None:
+        return remedy_for(kind)
+    return next((remedy for beginning, remedy in _REPLACED if head.startswith(beginning)), None)
 
 
 def ending_of(path: str | Path) -> str:

@@ -44,6 +44,13 @@ class ResumeState:
         """Take the state that :meth:`save` returned."""
         self._loaded = {name: int(value) for name, value in state.items()}
 
+    def position(self) -> tuple[int, int] | None:
+        """Return the number of whole epochs, and of batches of the next one, before a resume."""
+        state = self._loaded
+        if state is None:
+            return None
+        return state["epoch"], state["seen"] and state["seen"] // state["images_a_step"]
+
     def begin(self, sampler: TrainingSampler, images_a_step: int) -> TrainingSampler:
         """Set a sampler to the position at which the training resumes, if it does.
 

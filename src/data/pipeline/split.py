@@ -31,6 +31,7 @@ _EVALUATION = frozenset({"eval", "evaluation", "evalset"})
 _FILLING = frozenset(
     "data dataset dir folder image images img imgs photo photos picture pictures set split".split()  # noqa: SIM905
 )
+_NAMED = 5  # classes in a message
 _ASCII = re.compile(r"[\w .()+-]+", re.ASCII)
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
@@ -115,7 +116,10 @@ def hold_out(
     labels, counts = np.unique(targets[indices], return_counts=True)
     if not len(labels) or counts.min() < 2:  # noqa: PLR2004  # one in each part
         scarce = [int(label) for label in labels[counts < 2]]  # noqa: PLR2004
-        names = [class_names[label] if class_names else f"class {label}" for label in scarce]
+        names = [
+            class_names[label] if class_names else f"class {label}" for label in scarce[:_NAMED]
+        ]
+        names += [f"{len(scarce) - _NAMED} more classes"] if len(scarce) > _NAMED else []
         raise UsageError(
             "data",
             expected="enough images of every class to split them",

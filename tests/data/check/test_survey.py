@@ -78,6 +78,34 @@ def test_a_data_set_in_memory_can_be_surveyed() -> None:
     assert any("images a class in train: 1" in line for line in lines(result))
 
 
+# Largest level of an image's pixels, their type, and whether the image is almost black.
+RANGES = {
+    "12 bits in 16": (4095, np.uint16, True),
+    "10 bits in 16": (1023, np.uint16, True),
+    "8 bits in 16": (255, np.uint16, True),
+    "16 bits": (65_535, np.uint16, False),
+    "14 bits in 16": (16_383, np.uint16, False),
+    "8 bits": (255, np.uint8, False),
+    "a night": (40, np.uint8, False),
+    "black": (0, np.uint8, True),
+}
+
+
+@pytest.mark.parametrize("name", RANGES)
+def test_images_that_use_a_small_part_of_their_range_are_named(name: str, tmp_path: Path) -> None:
+    largest, kind, is_dark = RANGES[name]
+    root = splits(tmp_path)
+    pixels = np.linspace(0, largest, 900).reshape(30, 30).astype(kind)
+    Image.fromarray(pixels).save(root / "train" / "cat" / "deep.png")
+    data = module(root)
+    result = survey(data, ContactSheet(data.class_names, data.preprocessing), lambda *_: None)
+    assert result.dark == ([str(root / "train" / "cat" / "deep.png")] if is_dark else [])
+    assert verdict(result) is None
+    text = "\n".join(lines(result))
+    assert ("almost black, no level above 16 of 255: 1" in text) == is_dark
+    assert ("12 bits in a file of 16 look like this" in text) == is_dark
+
+
 def test_the_contact_sheet_shows_one_row_per_class(tmp_path: Path) -> None:
     for level, name in enumerate(("dark", "light")):
         (tmp_path / name).mkdir()

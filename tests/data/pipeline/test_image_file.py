@@ -8,6 +8,7 @@ import os
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from src.data.datasets.image_folder import ImageFolder
 from src.data.pipeline import image_file, image_kind
 from src.data.pipeline.image_file import UnreadableImageError, as_rgb, read_image
 from src.shipped import predict_images
+from src.system import os_errors
 from tests.data.datasets.test_image_folder import fill
 from tests.support import damaged_images, photos
 
@@ -49,6 +51,28 @@ def test_cmyk_keeps_its_colours_about(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8), (250, 10, 10)).convert("CMYK").save(tmp_path / "c.jpg", quality=95)
     red, green, blue = read_image(tmp_path / "c.jpg").getpixel((4, 4))
     assert (red > 200, green < 60, blue < 60) == (True, True, True)
+
+
+# What lies in place of an image, and the advice.
+IN_PLACE = {
+    b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n": "by git lfs pull",
+    b"<!DOCTYPE html>\n<html><body>404</body></html>": "a web page that was saved in place of the",
+    b"\r\n  <!doctype HTML public": "download it again",
+    b"<HTML><head>": "download it again",
+    b"": "replace or remove the file",
+    b"some text": "replace or remove the file",
+}
+
+
+@pytest.mark.parametrize("content", IN_PLACE)
+def test_a_file_that_another_program_left_in_place_of_an_image_has_its_remedy(
+    content: bytes, tmp_path: Path
+) -> None:
+    (tmp_path / "x.jpg").write_bytes(content)
+    with pytest.raises(
+        UnreadableImageError, match=f"x.jpg: expected an image.*{IN_PLACE[content]}"
+    ):
+        read_image(tmp_path / "x.jpg")
 
 
 @pytest.mark.parametrize("mode", ["F", "I"])
@@ -158,15 +182,57 @@ def test_an_error_that_no_decoder_has_raised_before_is_one_unreadable_image(
         read_image(tmp_path / "x.png")
 
 
-def test_too_many_open_files_are_not_an_unreadable_image(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+# Errors of the system at an image, and the line that explains them.
+OF_THE_SYSTEM = {
+    errno.EMFILE: "too many files are open",
+    errno.EIO: "the disk fails",
+    errno.ESTALE: "the network disk that it is on was taken away",
+    errno.ENOTCONN: "the network disk that it is on was taken away",
+    errno.EHOSTDOWN: "the network disk that it is on was taken away",
+}
+
+
+@pytest.mark.parametrize("number", [*OF_THE_SYSTEM, errno.ENFILE, errno.ETIMEDOUT])
+def test_an_error_of_the_system_is_not_an_unreadable_image(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:
-        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(Image, "open", fail)
-    with pytest.raises(OSError, match="Too many open files"):
+    with pytest.raises(OSError, match=os.strerror(number)) as raised:
         read_image(tmp_path / "x.png")
+    assert not isinstance(raised.value, UnreadableImageError)
+
+
+class FailingDisk:
+    """Opens images until the disk is gone."""
+
+    def __init__(self, number: int, opened: int) -> None:
+        self.number, self.left, self.open = number, opened, Image.open
+
+    def __call__(self, path: object, *args: Any, **options: Any) -> Image.Image:
+        self.left -= 1
+        if self.left < 0:
+            raise OSError(self.number, os.strerror(self.number), str(path))
+        return self.open(path, *args, **options)
+
+
+@pytest.mark.parametrize("opened", [0, 5, 30])
+@pytest.mark.parametrize("number", OF_THE_SYSTEM)
+def test_a_disk_that_is_gone_does_not_leave_images_out(
+    number: int, opened: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed, name in enumerate(("cat", "dog")):
+        fill(tmp_path / name, 20, seed)
+    data = ImageFolder(str(tmp_path), on_error="skip", image_size=8, batch_size=4, num_workers=0)
+    data.prepare_data()
+    monkeypatch.setattr(Image, "open", FailingDisk(number, opened))
+    with pytest.raises(OSError, match=os.strerror(number)) as raised:  # noqa: PT012
+        for _ in range(9):
+            list(data.train_dataloader())
+    assert OF_THE_SYSTEM[number] in str(os_errors.explain(raised.value))
+    assert data.skipped == []
 
 
 def test_a_limit_that_another_library_lifted_still_holds(

@@ -1,0 +1,265 @@
+"""CSV files of images as spreadsheets, pandas, R and people write them."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from src.data.csv_lines import Columns, read_lines
+from src.data.datasets.csv_file import CSVFile
+from src.errors import UsageError
+from tests.data.test_own_images import photos
+
+COLUMNS = Columns("path", "label", "split", None)
+
+# A file with two images, in the forms that programs write.
+FORMS: dict[str, bytes] = {
+    "commas": b"path,label\ncat/0.png,cat\ndog/0.png,dog\n",
+    "semicolons of a spreadsheet": b"path;label\r\ncat/0.png;cat\r\ndog/0.png;dog\r\n",
+    "a mark and semicolons": b"\xef\xbb\xbfpath;label\r\ncat/0.png;cat\r\ndog/0.png;dog\r\n",
+    "a line that names the separator": b"sep=;\r\npath;label\r\ncat/0.png;cat\r\ndog/0.png;dog\r\n",
+    "tabs": b"path\tlabel\ncat/0.png\tcat\ndog/0.png\tdog\n",
+    "vertical bars": b"path|label\ncat/0.png|cat\ndog/0.png|dog\n",
+    "tabs in UTF-16": "path\tlabel\r\ncat/0.png\tcat\r\ndog/0.png\tdog\r\n".encode("utf-16"),
+    "UTF-16 with the high byte first": b"\xfe\xff"
+    + "path,label\ncat/0.png,cat\ndog/0.png,dog\n".encode("utf-16-be"),
+    "line ends of old Macs": b"path,label\rcat/0.png,cat\rdog/0.png,dog\r",
+    "spaces after the commas": b"path, label\ncat/0.png, cat\ndog/0.png, dog\n",
+    "spaces before quotes": b'path, "label"\ncat/0.png, "cat"\ndog/0.png, "dog"\n',
+    "capitals": b"Path,LABEL\ncat/0.png,cat\ndog/0.png,dog\n",
+    "an index without a name": b",path,label\n0,cat/0.png,cat\n1,dog/0.png,dog\n",
+    "lines without values at the end": b"path,label\ncat/0.png,cat\ndog/0.png,dog\n,\n\n , \n",
+    "a comma at the end of each line": b"path,label\ncat/0.png,cat,\ndog/0.png,dog,\n",
+    "commas in quotes": b'path,label,note\ncat/0.png,cat,"a, b"\ndog/0.png,dog,c;d\n',
+    "semicolons in a value": b"path,label,note\ncat/0.png,cat,a;b;c;d\ndog/0.png,dog,\n",
+    "no line end at the end": b"path,label\ncat/0.png,cat\ndog/0.png,dog",
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_file_is_read_in_every_form_that_programs_write(form: str, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_bytes(FORMS[form])
+    lines = read_lines(file, COLUMNS).lines
+    assert [(line.path, line.label) for line in lines] == [
+        ("cat/0.png", "cat"),
+        ("dog/0.png", "dog"),
+    ]
+
+
+def test_a_line_is_named_by_its_number_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_bytes(b"sep=;\npath;label\n\ncat/0.png;cat\n;dog\n")
+    with pytest.raises(UsageError, match="none on line 5"):
+        read_lines(file, COLUMNS)
+
+
+# What is wrong with a file, and what the message says.
+REFUSED: dict[str, tuple[bytes, str]] = {
+    "a label with a comma": (
+        b"path,label\na.png,cats, dogs\n",
+        "2 values on every line, as in the first one; found 3 on line 2; put a value that contains "
+        "the separator in quotes",
+    ),
+    "a path with a comma": (b"path,label\na, b.png,cat\n", "found 3 on line 2"),
+    "row names without a column, as R writes them": (
+        b'"path","label"\n"1","a.png","cat"\n',
+        "found 3 on line 2",
+    ),
+    "two columns of labels": (b"path,label,label\na.png,cat,7\n", "one column label; found 2"),
+    "usual names": (
+        b"filename;class\na.png;cat\n",
+        "found filename, class; set data.path_column=filename data.label_column=class",
+    ),
+    "one usual name": (b"image_id,label\na,cat\n", "set data.path_column=image_id, or write"),
+    "names of no known kind": (b"foo,bar\na,b\n", "data.path_column=NAME data.label_column=NAME"),
+    "no names": (b"a.png,cat\nb.png,dog\n", "or write the names of the columns into the first li"),
+    "two columns that differ in case": (b"Path,PATH,label\na,b,c\n", "found Path, PATH, label"),
+    "many columns": (
+        ",".join(f"c{n}" for n in range(99)).encode() + b"\n",
+        "c8, c9 and more; set data.path_column=NAME",
+    ),
+    "a workbook": (b"PK\x03\x04" + bytes(50), "found a workbook; save it as CSV UTF-8"),
+    "a workbook of old": (b"\xd0\xcf\x11\xe0" + bytes(50), "found a workbook"),
+    "letters of Windows": (b"path,label\na.png,caf\xe9\n", "which spreadsheets call CSV UTF-8"),
+    "nothing": (b"", "found an empty file"),
+}
+
+
+@pytest.mark.parametrize("mistake", REFUSED)
+def test_a_mistake_in_a_file_is_named_in_one_line(mistake: str, tmp_path: Path) -> None:
+    content, message = REFUSED[mistake]
+    file = tmp_path / "labels.csv"
+    file.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        read_lines(file, COLUMNS)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("columns", [Columns("path", "label", "fold", None), COLUMNS])
+def test_a_column_of_splits_that_is_asked_for_must_be_there(
+    columns: Columns, tmp_path: Path
+) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("path,label\na.png,cat\n")
+    if columns is COLUMNS:  # nobody asked for the default
+        assert read_lines(file, columns).lines[0].split == ""
+        return
+    with pytest.raises(UsageError, match="expected the column fold; found path, label"):
+        read_lines(file, columns)
+
+
+def test_a_column_of_groups_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("path,label\na.png,cat\n")
+    with pytest.raises(UsageError, match="expected the column patient; found path, label"):
+        read_lines(file, Columns("path", "label", "split", "patient"))
+
+
+def listed(root: Path, *lines: str, head: str = "path,label", **options: object) -> CSVFile:
+    photos(root, 8)
+    (root / "labels.csv").write_text("\n".join([head, *lines]) + "\n", encoding="utf-8")
+    return CSVFile(str(root / "labels.csv"), image_size=8, num_workers=0, **options)
+
+
+def images(write: str) -> list[str]:
+    return [
+        f"{write.format(name, number)},{name}" for name in ("cat", "dog") for number in range(8)
+    ]
+
+
+def test_a_split_column_in_capitals_is_used(tmp_path: Path) -> None:
+    lines = [
+        f"{name}/{number}.png,{name},{'TRAIN' if number else 'Test'}"
+        for name in ("cat", "dog")
+        for number in range(8)
+    ]
+    data = listed(tmp_path, *lines, head="Path,Label,Split")
+    assert data.count("test") == 2
+
+
+@pytest.mark.parametrize("name", ["subset", "partition", "set", "data set"])
+def test_another_column_of_splits_is_told(name: str, tmp_path: Path) -> None:
+    lines = [
+        f"{line},{'train' if at % 4 else 'val'}" for at, line in enumerate(images("{}/{}.png"))
+    ]
+    data = listed(tmp_path, *lines, head=f"path,label,{name}")
+    option = "'data.split_column=data set'" if " " in name else f"data.split_column={name}"
+    assert data.notes == [
+        f"the column {name} has names of splits and is not used: {option} uses it"
+    ]
+    used = CSVFile(str(tmp_path / "labels.csv"), split_column=name)
+    assert (used.count("val"), used.notes) == (4, [])
+
+
+@pytest.mark.parametrize("values", ["abcdefgh", "train", "yes no", "0 1"])
+def test_a_column_without_names_of_splits_is_not_told(values: str, tmp_path: Path) -> None:
+    words = values.split() if " " in values else [values] if values == "train" else list(values)
+    lines = [f"{line},{words[at % len(words)]}" for at, line in enumerate(images("{}/{}.png"))]
+    assert listed(tmp_path, *lines, head="path,label,other").notes == []
+
+
+@pytest.mark.parametrize("write", ["{0}\\{1}.png", ".\\{0}\\{1}.png", "{0}\\..\\{0}/{1}.png"])
+def test_paths_of_windows_are_read(write: str, tmp_path: Path) -> None:
+    data = listed(tmp_path, *images(write))
+    data.prepare_data()
+    assert data.count("train") + data.count("val") + data.count("test") == 16
+
+
+def test_a_file_with_a_backslash_in_its_name_is_that_file(tmp_path: Path) -> None:
+    photos(tmp_path, 8)
+    (tmp_path / "cat" / "0.png").rename(tmp_path / "cat\\0.png")
+    lines = [line if line != "cat/0.png,cat" else "cat\\0.png,cat" for line in images("{}/{}.png")]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *lines]))
+    CSVFile(str(tmp_path / "labels.csv"), image_size=8, num_workers=0).prepare_data()
+
+
+# The path of a line, and the end of the message.
+MISSING = {
+    "cat/0": "write names with their endings into the column path, as 0.png",
+    "cat/0.PNG": "write the name as the file has it, 0.png",
+    "cat/9.png": "mend the file, or set data.file",
+    "cow/0.png": "mend the file, or set data.file",
+    "https://example.org/0.png": "mend the file, or set data.file",
+}
+
+
+@pytest.mark.parametrize("path", MISSING)
+def test_a_missing_file_is_named_with_what_is_like_it(path: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        listed(tmp_path, *images("{}/{}.png"), f"{path},cat").prepare_data()
+    message = str(caught.value)
+    assert f"{tmp_path}/{path}, which is none, on line 18; {MISSING[path]}" in message
+
+
+def test_all_missing_files_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cat/0, which is none, on line 2 and 15 more lines"):
+        listed(tmp_path, *images("{}/{}")).prepare_data()
+
+
+@pytest.mark.parametrize("write", ["{0}/{1}/{2}.png", "../photos/{1}/{2}.png"])
+def test_images_outside_of_the_folder_name_the_option_that_takes_them(
+    write: str, tmp_path: Path
+) -> None:
+    photos(tmp_path / "photos", 8)
+    lines = [
+        f"{write.format(tmp_path / 'photos', name, number)},{name}"
+        for name in ("cat", "dog")
+        for number in range(8)
+    ]
+    file = tmp_path / "lists" / "labels.csv"
+    file.parent.mkdir()
+    file.write_text("\n".join(["path,label", *lines]))
+    with pytest.raises(UsageError, match=r"set data.root to a folder that holds all images, where"):
+        CSVFile(str(file)).prepare_data()
+    if write.startswith("{0}"):
+        CSVFile(str(file), root=str(tmp_path)).prepare_data()
+
+
+@pytest.mark.parametrize("label", ["Cat", "CAT", "nan", "<NA>", "null"])
+def test_labels_that_may_be_a_mistake_are_told(label: str, tmp_path: Path) -> None:
+    lines = images("{}/{}.png")
+    for at in range(4):
+        lines[at] = f"cat/{at}.png,{label}"
+    [note] = listed(tmp_path, *lines).notes
+    if label.lower() == "cat":
+        assert note.startswith(f"'{label}' and 'cat' are classes of their own, though their names")
+    else:
+        assert note == f"a class is called {label}, as a missing label is written"
+
+
+def test_labels_in_two_forms_of_an_accent_are_told(tmp_path: Path) -> None:
+    forms = [unicodedata.normalize(form, "chat épais") for form in ("NFC", "NFD")]
+    lines = [f"cat/{number}.png,{forms[number % 2]}" for number in range(8)]
+    [note] = listed(tmp_path, *lines, *images("{}/{}.png")[8:]).notes
+    assert "differ only in case, spaces, the form of accents or the zeros of a number" in note
+
+
+@pytest.mark.parametrize("labels", [("7", "07"), ("7", "7.0"), ("07", "7.00"), ("0", "00")])
+def test_labels_that_are_one_number_are_told(labels: tuple[str, str], tmp_path: Path) -> None:
+    lines = [f"cat/{number}.png,{labels[number % 2]}" for number in range(8)]
+    lines += [f"dog/{number}.png,70" for number in range(8)]
+    [note] = listed(tmp_path, *lines).notes
+    assert note.startswith(" and ".join(map(repr, sorted(labels))))
+
+
+@pytest.mark.parametrize("labels", [("7", "70"), ("7", "7.5"), ("7", "17"), ("1e3", "1000")])
+def test_labels_that_are_different_numbers_are_not_told(
+    labels: tuple[str, str], tmp_path: Path
+) -> None:
+    lines = [f"cat/{number}.png,{labels[number % 2]}" for number in range(8)]
+    assert listed(tmp_path, *lines).notes == []
+
+
+def test_a_file_with_one_label_names_the_option_of_the_column(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="found 1: cat; name the column with the labels by data"):
+        listed(tmp_path, *images("{}/{}.png")[:8]).prepare_data()
+
+
+def test_many_classes_of_one_image_are_counted(tmp_path: Path) -> None:
+    data = listed(tmp_path, *(f"cat/{number}.png,label {number}" for number in range(8)))
+    with pytest.raises(UsageError, match=r"too few of label 0, .*label 4, 3 more classes; add"):
+        data.count("train")
