@@ -22,6 +22,7 @@ def compare_runs(
     seconds: float | None = None,
     folder: Path | None = None,
     exams: Sequence[TakenExam] = (),
+    left_out: Sequence[str] = (),
 ) -> Path:
     """Print the comparison, and write ``comparison.html`` and ``comparison.md``.
 
@@ -32,6 +33,7 @@ def compare_runs(
         seconds: latency limit of the file to ship; None to search for none.
         folder: output folder; by default the folder that contains all runs.
         exams: that bundles took elsewhere.
+        left_out: reasons why further runs are not in the comparison.
 
     Returns:
         The path of the HTML page.
@@ -40,7 +42,7 @@ def compare_runs(
         UsageError: ``folder`` is not a folder or cannot be written, which is told after the
             comparison is printed; or the runs have no such batch size in common.
     """
-    comparison = Comparison.of(measurements, batch_size, seconds, exams)
+    comparison = Comparison.of(measurements, batch_size, seconds, exams, left_out)
     output = folder or folder_of(measurements, exams)
     if not output.is_dir():
         raise UsageError(
