@@ -19,7 +19,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
+try:
+    import numpy as np
+    import PIL  # noqa: F401  # the modules beside this one need it
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    reason = " ".join(f"{error}".split())[:300]
+    sys.exit(f"error: {reason}, by {sys.executable}; pip install -r requirements.txt")
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True  # this folder stays as it was signed
@@ -45,7 +52,7 @@ if TYPE_CHECKING or __package__:  # as a part of Lightship
         read_json,
         require_decoder,
     )
-    from .terminal import ending_with_its_reader
+    from .terminal import ending_with_its_reader, in_utf8, visible
 else:  # beside this file, in a bundle
     from decoder_names import PLAIN
     from predict_images import (
@@ -67,7 +74,7 @@ else:  # beside this file, in a bundle
         read_json,
         require_decoder,
     )
-    from terminal import ending_with_its_reader
+    from terminal import ending_with_its_reader, in_utf8, visible
 
 Array = np.ndarray[Any, np.dtype[Any]]
 __all__ = ["Model", "UnreadableImageError", "UnusableModelError"]
@@ -281,16 +288,17 @@ def _answer(arguments: argparse.Namespace) -> None:
         try:
             probabilities = model.probabilities(path)
         except ValueError as error:  # the image or the answer is not valid
-            print(f"error: {path}: {error}", file=sys.stderr)
+            print(visible(f"error: {path}: {error}"), file=sys.stderr)
             unanswered += 1
             continue
         best = likeliest(probabilities, arguments.top)
         top = [(model.class_names[index], float(probabilities[index])) for index in best]
         if arguments.json:
             named = [{"class": name, "probability": value} for name, value in top]
-            print(json.dumps({"image": path, "top": named}))
+            print(json.dumps({"image": in_utf8(path), "top": named}))
         else:
-            print(f"{path}: " + ", ".join(f"{name} {value:.2%}" for name, value in top))
+            answer = ", ".join(f"{name} {value:.2%}" for name, value in top)
+            print(visible(f"{path}: {answer}"))
     if unanswered:
         sys.exit(1)
 
