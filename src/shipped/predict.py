@@ -52,6 +52,7 @@ if TYPE_CHECKING or __package__:  # as a part of Lightship
         read_json,
         require_decoder,
     )
+    from .predict_threads import MEASURED, chosen_threads, default_threads
     from .terminal import ending_with_its_reader, in_utf8, visible
 else:  # beside this file, in a bundle
     from decoder_names import PLAIN
@@ -74,14 +75,13 @@ else:  # beside this file, in a bundle
         read_json,
         require_decoder,
     )
+    from predict_threads import MEASURED, chosen_threads, default_threads
     from terminal import ending_with_its_reader, in_utf8, visible
 
 Array = np.ndarray[Any, np.dtype[Any]]
 __all__ = ["Model", "UnreadableImageError", "UnusableModelError"]
 
 HERE = Path(__file__).resolve().parent
-MOST_THREADS = 1024
-MEASURED = "measured"
 
 
 class Model:
@@ -95,7 +95,8 @@ class Model:
         most_pixels: limit of an image; a larger one is refused before it is decoded.
         decoder: of image files: ``pillow`` is the evaluation's, the others are faster for JPEG and
             some less exact; by default the one that this folder was made with.
-        threads: of one operator; by default the runtime's own choice.
+        threads: of one operator; by default the runtime's own choice where this process may use
+            all cores, else as many as it may use.
 
     Raises:
         UnusableModelError: the file is another one than was packed, or cannot run here.
@@ -112,7 +113,7 @@ class Model:
         self._most_pixels = most_pixels
         self._decoder = chosen_decoder(folder) if decoder is None else decoder
         require_decoder(self._decoder)
-        self._runtime = open_runtime(folder, about, threads)
+        self._runtime = open_runtime(folder, about, threads or default_threads())
         metadata = self._runtime.metadata
         self.class_names: list[str] = metadata.get("class_names") or read_json(
             folder / "class_names.json", list
@@ -202,23 +203,6 @@ def require_answer(answer: Array, images: int, classes: int) -> Array:
     if wrong:
         raise ValueError(f"logits of {wrong} images are not finite")
     return wide
-
-
-def chosen_threads(text: str) -> int:
-    """Return a number of threads: itself, or for ``measured`` that of the measurement."""
-    if text == MEASURED:
-        try:
-            threads: int | None = description(HERE)["threads"]
-        except UnusableModelError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-        if threads is None:
-            raise argparse.ArgumentTypeError("this model was not measured; give a number")
-        return threads
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
-        raise argparse.ArgumentTypeError(
-            f"expected a number from 1 to {MOST_THREADS} or {MEASURED}, found {text!r}"
-        )
-    return int(text)
 
 
 def check(model: Model) -> str | None:
