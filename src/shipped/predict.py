@@ -1,6 +1,6 @@
 """Classify images with the model beside this file. requirements.txt has what it needs.
 
-python predict.py IMAGE...     the likeliest classes of each image
+python predict.py IMAGE...     the likeliest classes of each image, or of those in a folder
 python predict.py --check      does the model give here what it gave where it was made?
 python predict.py --exam       the same on many images, with the speed here; also --exam --help
 """
@@ -33,6 +33,7 @@ if __name__ == "__main__":
 
 if TYPE_CHECKING or __package__:  # as a part of Lightship
     from .decoder_names import PLAIN
+    from .predict_files import image_files
     from .predict_images import (
         MOST_PIXELS,
         UnreadableImageError,
@@ -56,6 +57,7 @@ if TYPE_CHECKING or __package__:  # as a part of Lightship
     from .terminal import ending_with_its_reader, in_utf8, visible
 else:  # beside this file, in a bundle
     from decoder_names import PLAIN
+    from predict_files import image_files
     from predict_images import (
         MOST_PIXELS,
         UnreadableImageError,
@@ -239,7 +241,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("images", nargs="*", metavar="IMAGE")
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="a file, or a folder of them")
     parser.add_argument("--check", action="store_true", help="try the image that came with it")
     parser.add_argument("--top", type=int, default=5, help="classes to name for each image")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each image")
@@ -268,8 +270,10 @@ def _answer(arguments: argparse.Namespace) -> None:
     if problem:
         sys.exit(f"error: {problem}")
     unanswered = 0
-    for path in arguments.images:
+    for path, absent in image_files(arguments.images):
         try:
+            if absent:
+                raise UnreadableImageError(absent)
             probabilities = model.probabilities(path)
         except ValueError as error:  # the image or the answer is not valid
             print(visible(f"error: {path}: {error}"), file=sys.stderr)
