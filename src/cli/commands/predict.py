@@ -9,8 +9,6 @@ import contextlib
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from src.cli.stage_command import parse_with_operands
 from src.errors import one_line
 from src.predict import exported, images
@@ -34,7 +32,7 @@ def main() -> None:
             open_writer(Path(options.output), file.class_names, options.top)
         )
         # Another program may read standard output, so a progress bar is shown on a terminal only.
-        screen = console if console.is_terminal else Console(stderr=True)
+        screen = console if console.is_terminal else open_console(stderr=True)
         display = stack.enter_context(StageDisplay(screen)) if screen.is_terminal else None
         stream = predictions(file, paths, options.on_error, display)
         for prediction in stack.enter_context(contextlib.closing(stream)):
