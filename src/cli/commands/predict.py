@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from src.cli.stage_command import parse_with_operands
-from src.errors import one_line
+from src.errors import escape_harmful
 from src.predict import exported, images
 from src.predict.options import PredictOptions
 from src.predict.output import open_writer
@@ -48,6 +48,6 @@ def main() -> None:
                     f"{name} {probability:.2%}"
                     for name, probability in prediction.top(file.class_names, options.top)
                 )
-                line = one_line(f"{prediction.path}: {answer}")
+                line = escape_harmful(f"{prediction.path}: {answer}")
                 console.print(line, soft_wrap=True, markup=False)
     tally.require_all(options.on_error)
