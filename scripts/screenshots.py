@@ -18,12 +18,13 @@ import argparse
 import importlib.util
 import io
 import os
+import pty
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -93,13 +94,7 @@ def take_console(browser: Browser, run: Path, path: Path) -> None:
 
     The last line is left out, because it names a folder of this machine.
     """
-    shown = subprocess.run(
-        [sys.executable, "-m", "src.report", str(run)],
-        env={**os.environ, "FORCE_COLOR": "1", "COLUMNS": str(TERMINAL_COLUMNS)},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    ).stdout
+    shown = printed_on_a_terminal([sys.executable, "-m", "src.report", str(run)])
     shown = shown[: shown.rindex("Run folder:")].rstrip()
     console = Console(width=TERMINAL_COLUMNS, record=True, file=io.StringIO())
     console.print(Text.from_ansi(shown), soft_wrap=True)
@@ -108,6 +103,22 @@ def take_console(browser: Browser, run: Path, path: Path) -> None:
     page.set_content(TERMINAL_PAGE.format(columns=TERMINAL_COLUMNS, code=code))
     take(page.locator("pre").screenshot, path)
     page.close()
+
+
+def printed_on_a_terminal(command: Sequence[str]) -> str:
+    """Return the lines that a command prints on a terminal of :data:`TERMINAL_COLUMNS`."""
+    ours, theirs = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color", "COLUMNS": str(TERMINAL_COLUMNS)}
+    content = b""
+    with subprocess.Popen(command, env=environment, stdout=theirs) as process:
+        os.close(theirs)
+        with suppress(OSError):  # a terminal whose other side is closed
+            while piece := os.read(ours, 65_536):
+                content += piece
+    os.close(ours)
+    if process.returncode:
+        sys.exit(process.returncode)
+    return content.decode().replace("\r\n", "\n")
 
 
 def take_report(browser: Browser, run: Path, path: Path) -> None:

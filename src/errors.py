@@ -98,6 +98,14 @@ def visible(text: str) -> str:
     )
 
 
+def escape_harmful(text: str) -> str:
+    r"""Return ``text`` in one line with all harmful characters escaped, line breaks as ``\x0a``.
+
+    Spaces stay as they are, so that a path can be copied.
+    """
+    return "".join(escaped(character) if is_harmful(character) else character for character in text)
+
+
 def escaped(character: str) -> str:
     """Return an escape sequence for a character that Python, bash and zsh all understand."""
     code_point = ord(character)

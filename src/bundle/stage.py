@@ -39,7 +39,7 @@ from src.run.folder import Run
 from src.run.manifest import Manifest
 from src.run.pipeline import REFERENCE, Decoder
 from src.run.row import Row
-from src.system import environments
+from src.system import environments, writable_folder
 from src.system.project_commands import typed
 
 CONTENTS = Path(src.__file__).parent / "shipped"
@@ -60,10 +60,11 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         The bytes of each file in it, by name.
 
     Raises:
-        UsageError: the format cannot be bundled, its files were changed, or there is no image to
-            check it with.
+        UsageError: the format cannot be bundled, its files were changed, there is no image to
+            check it with, or the zip file cannot be written.
         LightshipError: the exported file cannot run here.
     """
+    _require_place(Path(options.output))
     manifest = run.read_manifest()
     name = options.format or recommended(run, "cpu")
     require_exported(manifest, name)
@@ -140,6 +141,21 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
     contents |= signature.seals(Path(options.output).stem, contents, signer)  # the last ones
     archive.write(Path(options.output), contents)
     return {name: len(contents[name]) for name in sorted(contents)}
+
+
+def _require_place(output: Path) -> None:
+    """Refuse a zip file that cannot be written, before its exam is answered.
+
+    Raises:
+        UsageError: its name is taken by something else, or its folder cannot be written.
+    """
+    if output.exists() and not output.is_file():
+        found, remedy = f"{output}, which is none", "give the zip file another name"
+    elif reason := writable_folder.refusal(output.parent):
+        found, remedy = f"{output} ({reason})", "name one in another folder"
+    else:
+        return
+    raise UsageError("output", expected="a file that can be written", found=found, remedy=remedy)
 
 
 def _software(name: str, bundling: Bundling, decoder: Decoder) -> packages.Software:

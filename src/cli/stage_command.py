@@ -30,6 +30,7 @@ Options = TypeVar("Options")
 _WITH_DATA = {"twin", "export", "benchmark", "bundle"}  # stages that read the run's data set
 _OF_TRAINING = {"twin", "export", "benchmark"}  # stages whose options a training has, too
 _FLAGS = {"-h", "--help"}  # options that take no value
+_STANDARD_INPUT = "-"  # its usual name, which is no option
 _SHORT = {"-o": "--output", "--with": "--other_version"}
 
 
@@ -249,7 +250,7 @@ def _split_operands(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     for word in pending:
         if word in _FLAGS:
             options.append(word)
-        elif word.startswith("-"):
+        elif word.startswith("-") and word != _STANDARD_INPUT:
             options.append(_in_full(word))
             if "=" not in word:
                 options += [value for value in [next(pending, None)] if value is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,14 +48,35 @@ def is_file_of_exam(argument: str) -> bool:
     return Path(argument).is_file() and exam.is_exam(Path(argument))
 
 
-def collect(arguments: Sequence[str]) -> list[Measured]:
+def collect(
+    arguments: Sequence[str], leave_out: Callable[[str], None] | None = None
+) -> list[Measured]:
     """Read the measurements below each argument: a run, a folder of runs, or a file.
+
+    Args:
+        arguments: paths.
+        leave_out: called with the reason for each measurement in a folder of runs that cannot be
+            read, which is left out then. One that is named itself has to be readable.
 
     Raises:
         UsageError: there is no measurement, or a file that the benchmark stage did not write.
     """
-    paths = dict.fromkeys(path for argument in arguments for path in _below(Path(argument)))
-    measurements = [(path, read_results(path)) for path in paths]
+    files_of = {argument: _below(Path(argument)) for argument in arguments}
+    named = {path for paths in files_of.values() if len(paths) == 1 for path in paths}
+    measurements: list[tuple[Path, Results]] = []
+    problems: list[UsageError] = []
+    for path in dict.fromkeys(path for paths in files_of.values() for path in paths):
+        try:
+            measurements.append((path, read_results(path)))
+        except UsageError as error:
+            if leave_out is None or path in named:
+                raise
+            problems.append(error)
+    if problems and not measurements:
+        raise problems[0]
+    for problem in problems:
+        if leave_out is not None:
+            leave_out(str(problem))
     names = [results.run for _, results in measurements]
     return [
         Measured(

@@ -29,12 +29,14 @@ class Comparison:
         size: images per call.
         seconds: latency limit of the file to ship; None to search for none.
         exams: that bundles took elsewhere.
+        left_out: reasons why further runs are not in it.
     """
 
     measurements: Sequence[Measured]
     size: int
     seconds: float | None = None
     exams: Sequence[TakenExam] = ()
+    left_out: Sequence[str] = ()
 
     @classmethod
     def of(
@@ -43,9 +45,11 @@ class Comparison:
         requested: int | None,
         seconds: float | None,
         exams: Sequence[TakenExam] = (),
+        left_out: Sequence[str] = (),
     ) -> Comparison:
         """Compare at the requested batch size, by default the smallest that all have in common."""
-        return cls(measurements, batch_size(measurements, requested, exams), seconds, exams)
+        size = batch_size(measurements, requested, exams)
+        return cls(measurements, size, seconds, exams, left_out)
 
     @property
     def candidates(self) -> list[Candidate]:
@@ -106,7 +110,7 @@ class Comparison:
 
     def notes(self) -> list[str]:
         """Return notes that explain the columns, and why some figures are not ranked together."""
-        notes = []
+        notes = [f"Left out, for it cannot be read: {reason}" for reason in self.left_out]
         if len(self.testbeds) > 1:
             named = "; ".join(
                 f"{_letter('place', number)}: {testbed}"

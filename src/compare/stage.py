@@ -22,6 +22,7 @@ def compare_runs(
     seconds: float | None = None,
     folder: Path | None = None,
     exams: Sequence[TakenExam] = (),
+    left_out: Sequence[str] = (),
 ) -> Path:
     """Print the comparison, and write ``comparison.html`` and ``comparison.md``.
 
@@ -32,14 +33,16 @@ def compare_runs(
         seconds: latency limit of the file to ship; None to search for none.
         folder: output folder; by default the folder that contains all runs.
         exams: that bundles took elsewhere.
+        left_out: reasons why further runs are not in the comparison.
 
     Returns:
         The path of the HTML page.
 
     Raises:
-        UsageError: ``folder`` is not a folder, or the runs have no such batch size in common.
+        UsageError: ``folder`` is not a folder or cannot be written, which is told after the
+            comparison is printed; or the runs have no such batch size in common.
     """
-    comparison = Comparison.of(measurements, batch_size, seconds, exams)
+    comparison = Comparison.of(measurements, batch_size, seconds, exams, left_out)
     output = folder or folder_of(measurements, exams)
     if not output.is_dir():
         raise UsageError(
@@ -48,8 +51,16 @@ def compare_runs(
             found=f"{output}, which is none",
             remedy="make it first",
         )
-    atomic_files.write_text(output / "comparison.md", markdown_page(comparison))
-    atomic_files.write_text(output / "comparison.html", html_page(comparison))
     show(comparison, console)
+    try:
+        atomic_files.write_text(output / "comparison.md", markdown_page(comparison))
+        atomic_files.write_text(output / "comparison.html", html_page(comparison))
+    except OSError as error:
+        raise UsageError(
+            "--output",
+            expected="a folder that can be written, for the pages of what is shown above",
+            found=f"{output} ({error.strerror or error})",
+            remedy="name another one with --output FOLDER",
+        ) from error
     console.print(f"Comparison: {output / 'comparison.html'}", soft_wrap=True)
     return output / "comparison.html"

@@ -20,6 +20,7 @@ from src.models.network import NetworkSpec
 from src.run import class_names
 from src.run.facts import PreprocessingFacts
 from src.run.file_input import BatchMaker
+from src.shipped import lfs_pointer
 from src.system import atomic_files
 
 _SHOWN = 10  # classes, in a message
@@ -69,7 +70,7 @@ class Checkpoint:
             raise UsageError(
                 str(path),
                 expected="a whole checkpoint that Lightship wrote",
-                found=describe(error),
+                found=f"{describe(error)}{lfs_pointer.advice(path)}",
                 remedy="name another checkpoint or train again",
             ) from error
 

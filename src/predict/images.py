@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from PIL import Image
 from src.data.folder_walk import note_on, read_folder
 from src.data.pipeline.image_file import UnreadableImageError, read_image
 from src.errors import UsageError, describe
+from src.shipped.predict_files import ADDRESS, STANDARD_INPUT
 from src.system import machine
 
 Prepare = Callable[[Image.Image], NDArray[Any]]  # from an image in RGB to the file's input
@@ -37,10 +39,11 @@ class LoadedImage:
 def find(names: Sequence[str], warn: Callable[[str], None] = lambda _: None) -> list[Path]:
     """Return the named image files, and all images in the named folders and below.
 
-    The images of a folder are sorted.
+    The images of a folder are sorted. A pattern stands for the files and folders that it matches;
+    it comes from a program or a script that has no shell to expand it.
 
     Args:
-        names: paths of files and folders.
+        names: paths of files and folders, or patterns.
         warn: called with a line about the files of a folder that are not images, if it has any.
 
     Raises:
@@ -54,14 +57,27 @@ def find(names: Sequence[str], warn: Callable[[str], None] = lambda _: None) -> 
             paths += _in_folder(path, warn)
         elif path.is_file():
             paths.append(path)
+        elif matches := sorted(glob.glob(name)):  # noqa: PTH207  # Path's takes no absolute one
+            paths += find(matches, warn)
         else:
             raise UsageError(
                 "IMAGE",
                 expected="an image file or a folder of them",
                 found=f"{name}, which is neither",
-                remedy="mend the path",
+                remedy=_remedy_for(name),
             )
     return paths
+
+
+def _remedy_for(name: str) -> str:
+    """Return what to do about a name that is no path."""
+    if ADDRESS.match(name):
+        return "download the image, and name its file"
+    if name == STANDARD_INPUT:
+        return "standard input is not read; write the image to a file, and name that"
+    if glob.has_magic(name):
+        return "no file matches this pattern: mend it, or name the folder"
+    return "mend the path"
 
 
 def _in_folder(path: Path, warn: Callable[[str], None]) -> list[Path]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.run.facts import ExportedFile
+from src.shipped import lfs_pointer
 from src.system import atomic_files
 
 # A manifest of unknown origin may list paths that no file system accepts.
@@ -21,6 +22,7 @@ class PresentFile:
     path: str  # relative to its folder
     bytes: int | None
     sha256: str | None
+    advice: str = ""  # end of a message on it, if the reason is known why it is no model
 
 
 def taken(folder: Path, paths: Iterable[str]) -> list[PresentFile]:
@@ -40,15 +42,18 @@ def of(files: Iterable[ExportedFile | PresentFile]) -> dict[str, str | None]:
 
 def change(written: Sequence[ExportedFile], present: Sequence[PresentFile]) -> str | None:
     """Describe the first difference from the written files; return None if there is none."""
-    present_hashes = of(present)
+    by_path = {file.path: file for file in present}
     if not written:
         return "no files"
     for file in written:
-        if present_hashes[file.path] is None:
+        now_there = by_path[file.path]
+        if now_there.sha256 is None:
             return f"{file.path} is missing"
-        sha256 = present_hashes[file.path]
-        if sha256 != file.sha256:
-            return f"{file.path} is another file than was written, of SHA-256 {sha256}"
+        if now_there.sha256 != file.sha256:
+            return (
+                f"{file.path} is another file than was written, of SHA-256 {now_there.sha256}"
+                f"{now_there.advice}"
+            )
     return None
 
 
@@ -64,4 +69,4 @@ def _taken(folder: Path, path: str) -> PresentFile:
         if error.errno not in _NOT_THERE:
             raise
         return PresentFile(path, None, None)
-    return PresentFile(path, size, sha256)
+    return PresentFile(path, size, sha256, lfs_pointer.advice(folder / path))

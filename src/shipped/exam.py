@@ -24,13 +24,14 @@ from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING or __package__:  # a part of a package
-    from . import exam_files, exam_output, exam_record, machine, predict, summary, terminal, untimed
+    from . import exam_files, exam_output, exam_record, machine, summary, terminal, untimed
     from .answers import Answers
     from .exam_checks import MOST_IMAGES
     from .exam_files import ExamError
     from .exam_output import Output, UnusableOutputError
     from .measure import Measurement, Sessions
     from .predict_opening import UnusableModelError, description
+    from .predict_threads import chosen_threads
 else:  # in the folder of a model
     import exam_files
     import exam_output
@@ -45,8 +46,7 @@ else:  # in the folder of a model
     from exam_output import Output, UnusableOutputError
     from measure import Measurement, Sessions
     from predict_opening import UnusableModelError, description
-
-    import predict
+    from predict_threads import chosen_threads
 
 HERE = Path(__file__).resolve().parent
 SECONDS = 30.0  # of an exam that is timed
@@ -192,7 +192,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--threads",
-        type=predict.chosen_threads,
+        type=chosen_threads,
         metavar="N",
         help="threads of the runtime, or measured: as many as in the run's measurement (default: "
         "as many as that, and at most the usable cores; without a measurement, all of them)",

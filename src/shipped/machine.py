@@ -10,7 +10,7 @@ import math
 import os
 import platform
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from time import perf_counter
@@ -200,11 +200,35 @@ def frequency_hz() -> float | None:
 
 
 def _quota() -> float | None:
-    """Return the container's limit in cores, where its own group is mounted; None without one."""
-    words = (_read("sys/fs/cgroup/cpu.max") or "").split()
+    """Return the limit in cores of this process's control groups; None without one.
+
+    The tightest one counts: a service of systemd, or a container without a namespace of its own, is
+    in a group below others. The mounts are taken to be at their usual places.
+    """
+    limits = [limit for folder in _groups() if (limit := _limit_of(folder)) is not None]
+    return min(limits, default=None)
+
+
+def _groups() -> Iterator[str]:
+    """Yield the folders of the groups that limit processor time, of version 2 and of version 1."""
+    own = {"": "", "cpu": ""}  # by controller; in a container its own group is the mounted one
+    for line in (_read("proc/self/cgroup") or "").splitlines():
+        _, _, named = line.partition(":")
+        controllers, _, path = named.partition(":")
+        for controller in controllers.split(","):
+            if controller in own:
+                own[controller] = path
+    for mount, path in (("sys/fs/cgroup", own[""]), ("sys/fs/cgroup/cpu", own["cpu"])):
+        parts = [part for part in path.split("/") if part not in {"", ".", ".."}]
+        for count in range(len(parts) + 1):
+            yield "/".join([mount, *parts[:count]])
+
+
+def _limit_of(folder: str) -> float | None:
+    words = (_read(f"{folder}/cpu.max") or "").split()
     if not words:  # version 1
-        folder = "sys/fs/cgroup/cpu/cpu.cfs"
-        words = [(_read(f"{folder}_{name}_us") or "").strip() for name in ("quota", "period")]
+        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        words = [(_read(f"{folder}/{name}") or "").strip() for name in names]
     if not words or not all(word.isdecimal() for word in words):
         return None
     quota, period = int(words[0]), int(words[1]) if len(words) > 1 else _PERIOD

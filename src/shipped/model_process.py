@@ -34,6 +34,9 @@ class Process:
         folder: of the model and of ``session.py``.
         python: interpreter of an environment with the runtime; by default this one.
         variables: of its environment; by default those of this process.
+
+    Raises:
+        ExamError: there is no place for a temporary file, or no process can be started.
     """
 
     def __init__(
@@ -42,17 +45,27 @@ class Process:
         python: str = sys.executable,
         variables: Mapping[str, str] | None = None,
     ) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
-        self._process = subprocess.Popen(
-            [python, "-B", folder / "session.py"],  # -B leaves the folder as it is
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._log,
-            env=variables,
-            text=True,
-            encoding="utf-8",
-            errors="replace",
-        )
+        try:
+            self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
+        except OSError as error:  # as in a container whose disk is read-only
+            raise ExamError(
+                f"no temporary file can be made ({error.strerror or error}); name a folder that "
+                "can be written, as in TMPDIR=/path"
+            ) from error
+        try:
+            self._process = subprocess.Popen(
+                [python, "-B", folder / "session.py"],  # -B leaves the folder as it is
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=variables,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+        except OSError as error:  # no memory, or no process more for this user
+            self._log.close()
+            raise ExamError(f"no process can be started: {error.strerror or error}") from error
         self._lines: queue.Queue[str] = queue.Queue()
         threading.Thread(target=self._read, daemon=True).start()
         self.warm = True

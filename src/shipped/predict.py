@@ -1,6 +1,6 @@
 """Classify images with the model beside this file. requirements.txt has what it needs.
 
-python predict.py IMAGE...     the likeliest classes of each image
+python predict.py IMAGE...     the likeliest classes of each image, or of those in a folder
 python predict.py --check      does the model give here what it gave where it was made?
 python predict.py --exam       the same on many images, with the speed here; also --exam --help
 """
@@ -19,13 +19,21 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import numpy as np
+try:
+    import numpy as np
+    import PIL  # noqa: F401  # the modules beside this one need it
+except ImportError as error:
+    if __name__ != "__main__":
+        raise
+    reason = " ".join(f"{error}".split())[:300]
+    sys.exit(f"error: {reason}, by {sys.executable}; pip install -r requirements.txt")
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True  # this folder stays as it was signed
 
 if TYPE_CHECKING or __package__:  # as a part of Lightship
     from .decoder_names import PLAIN
+    from .predict_files import image_files
     from .predict_images import (
         MOST_PIXELS,
         UnreadableImageError,
@@ -45,9 +53,11 @@ if TYPE_CHECKING or __package__:  # as a part of Lightship
         read_json,
         require_decoder,
     )
-    from .terminal import ending_with_its_reader
+    from .predict_threads import MEASURED, chosen_threads, default_threads
+    from .terminal import ending_with_its_reader, in_utf8, visible
 else:  # beside this file, in a bundle
     from decoder_names import PLAIN
+    from predict_files import image_files
     from predict_images import (
         MOST_PIXELS,
         UnreadableImageError,
@@ -67,14 +77,13 @@ else:  # beside this file, in a bundle
         read_json,
         require_decoder,
     )
-    from terminal import ending_with_its_reader
+    from predict_threads import MEASURED, chosen_threads, default_threads
+    from terminal import ending_with_its_reader, in_utf8, visible
 
 Array = np.ndarray[Any, np.dtype[Any]]
 __all__ = ["Model", "UnreadableImageError", "UnusableModelError"]
 
 HERE = Path(__file__).resolve().parent
-MOST_THREADS = 1024
-MEASURED = "measured"
 
 
 class Model:
@@ -88,7 +97,8 @@ class Model:
         most_pixels: limit of an image; a larger one is refused before it is decoded.
         decoder: of image files: ``pillow`` is the evaluation's, the others are faster for JPEG and
             some less exact; by default the one that this folder was made with.
-        threads: of one operator; by default the runtime's own choice.
+        threads: of one operator; by default the runtime's own choice where this process may use
+            all cores, else as many as it may use.
 
     Raises:
         UnusableModelError: the file is another one than was packed, or cannot run here.
@@ -105,7 +115,7 @@ class Model:
         self._most_pixels = most_pixels
         self._decoder = chosen_decoder(folder) if decoder is None else decoder
         require_decoder(self._decoder)
-        self._runtime = open_runtime(folder, about, threads)
+        self._runtime = open_runtime(folder, about, threads or default_threads())
         metadata = self._runtime.metadata
         self.class_names: list[str] = metadata.get("class_names") or read_json(
             folder / "class_names.json", list
@@ -197,23 +207,6 @@ def require_answer(answer: Array, images: int, classes: int) -> Array:
     return wide
 
 
-def chosen_threads(text: str) -> int:
-    """Return a number of threads: itself, or for ``measured`` that of the measurement."""
-    if text == MEASURED:
-        try:
-            threads: int | None = description(HERE)["threads"]
-        except UnusableModelError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-        if threads is None:
-            raise argparse.ArgumentTypeError("this model was not measured; give a number")
-        return threads
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
-        raise argparse.ArgumentTypeError(
-            f"expected a number from 1 to {MOST_THREADS} or {MEASURED}, found {text!r}"
-        )
-    return int(text)
-
-
 def check(model: Model) -> str | None:
     """Return the reason why this model fails its test on this machine, or None."""
     expected = expected_answer(HERE, len(model.class_names))
@@ -248,7 +241,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("images", nargs="*", metavar="IMAGE")
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="a file, or a folder of them")
     parser.add_argument("--check", action="store_true", help="try the image that came with it")
     parser.add_argument("--top", type=int, default=5, help="classes to name for each image")
     parser.add_argument("--json", action="store_true", help="a line of JSON for each image")
@@ -277,20 +270,23 @@ def _answer(arguments: argparse.Namespace) -> None:
     if problem:
         sys.exit(f"error: {problem}")
     unanswered = 0
-    for path in arguments.images:
+    for path, absent in image_files(arguments.images):
         try:
+            if absent:
+                raise UnreadableImageError(absent)
             probabilities = model.probabilities(path)
         except ValueError as error:  # the image or the answer is not valid
-            print(f"error: {path}: {error}", file=sys.stderr)
+            print(visible(f"error: {path}: {error}"), file=sys.stderr)
             unanswered += 1
             continue
         best = likeliest(probabilities, arguments.top)
         top = [(model.class_names[index], float(probabilities[index])) for index in best]
         if arguments.json:
             named = [{"class": name, "probability": value} for name, value in top]
-            print(json.dumps({"image": path, "top": named}))
+            print(json.dumps({"image": in_utf8(path), "top": named}))
         else:
-            print(f"{path}: " + ", ".join(f"{name} {value:.2%}" for name, value in top))
+            answer = ", ".join(f"{name} {value:.2%}" for name, value in top)
+            print(visible(f"{path}: {answer}"))
     if unanswered:
         sys.exit(1)
 

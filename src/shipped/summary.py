@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING or __package__:  # a part of a package
     from .accuracy import LEAST_SAME, Changes, Drift
     from .exam_files import Exam
+    from .terminal import visible
 else:  # in the folder of a model
     from accuracy import LEAST_SAME, Changes, Drift
     from exam_files import Exam
+    from terminal import visible
 
 Json = dict[str, Any]
 
@@ -63,11 +65,6 @@ def _figures(record: Json) -> Iterator[str]:
     yield _same_file(record)
     peak = row["latency"][0]["peak_rss_bytes"]
     yield f"memory: {'not known' if peak is None else f'{peak / 1e6:.0f} MB at most'}"
-
-
-def visible(text: str) -> str:
-    """Return ``text`` without characters that a terminal would act on."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def _conclusion(exam: Exam, drift: Drift, home: Changes, record: Json) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -12,14 +12,25 @@ _WIDTH = 100_000  # columns in a file or pipe, so that no row of a table is wrap
 _BESIDE_PHASE = 30  # columns of a terminal for a short bar, both times and the gaps
 
 
-def open_console() -> Console:
+def open_console(*, stderr: bool = False) -> Console:
     """Return a console on standard output, without a limit of width in a file or pipe.
 
+    ``FORCE_COLOR`` and ``TTY_COMPATIBLE``, which are set in the logs of many CI services, ask for
+    colours. They make no terminal of a log: it has no width, and no line in it is drawn again.
     Rich's markup in brackets and colons is off, because a class's name may contain both.
+
+    Args:
+        stderr: on standard error instead.
     """
-    console = Console(highlight=False, markup=False, emoji=False)
-    wide = Console(highlight=False, markup=False, emoji=False, width=_WIDTH)
-    return console if console.is_terminal else wide
+    console = _console(stderr=stderr)
+    if console.is_terminal and console.file.isatty():
+        return console
+    colors = "standard" if console.is_terminal else None
+    return _console(stderr=stderr, width=_WIDTH, force_terminal=False, color_system=colors)
+
+
+def _console(**options: Any) -> Console:
+    return Console(highlight=False, markup=False, emoji=False, **options)
 
 
 class Report(Protocol):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import shlex
 
-from src.errors import escaped, is_harmful, visible
+from src.errors import escape_harmful, is_harmful, visible
 
 # Inline markup of GitHub's Markdown and of python-markdown, which TensorBoard uses.
 _MARKUP = re.compile(r"[\\`*|]|_(?![^\W_])|(?<![^\W_])_|\](?=[(\[])")
@@ -31,12 +31,12 @@ def shell(text: str) -> str:
         return shlex.quote(text)
     # Plain quotes do not stop a terminal from acting on control characters of a pasted line.
     content = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"$'{_escape_harmful(content)}'"
+    return f"$'{escape_harmful(content)}'"
 
 
 def in_python(text: str) -> str:
     """Return ``text`` escaped for a Python literal in double quotes that is not an f-string."""
-    return _escape_harmful(text.replace("\\", "\\\\").replace('"', '\\"'))
+    return escape_harmful(text.replace("\\", "\\\\").replace('"', '\\"'))
 
 
 def markdown(text: str, *, in_table: bool = False) -> str:
@@ -76,10 +76,6 @@ def csv_cell(text: str) -> str:
     if text.startswith(_FORMULA_STARTS) and not _NUMBER.fullmatch(text):
         return f"'{text}"
     return text
-
-
-def _escape_harmful(text: str) -> str:
-    return "".join(escaped(character) if is_harmful(character) else character for character in text)
 
 
 def _longest_fence(text: str) -> int:

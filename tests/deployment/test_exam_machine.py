@@ -59,6 +59,66 @@ def test_a_quota_of_version_1_limits_the_cores(
     assert shipped.usable_cores() == 3
 
 
+NESTED = {
+    "a service of systemd": (
+        "0::/system.slice/model.service\n",
+        {"system.slice/model.service/cpu.max": "200000 100000"},
+        2,
+    ),
+    "a limit of the slice that a service is in": (
+        "0::/system.slice/model.service\n",
+        {
+            "system.slice/cpu.max": "150000 100000",
+            "system.slice/model.service/cpu.max": "max 100000",
+        },
+        2,
+    ),
+    "the tightest of all": (
+        "0::/a/b\n",
+        {"cpu.max": "700000 100000", "a/cpu.max": "300000 100000", "a/b/cpu.max": "500000 100000"},
+        3,
+    ),
+    "a container without a namespace, version 1": (
+        "12:memory:/docker/1f3c\n4:cpu,cpuacct:/docker/1f3c\n0::/docker/1f3c\n",
+        {
+            "cpu/docker/1f3c/cpu.cfs_quota_us": "400000",
+            "cpu/docker/1f3c/cpu.cfs_period_us": "100000",
+        },
+        4,
+    ),
+    "a container that sees its own group only": (
+        "0::/../../docker/1f3c\n",
+        {"cpu.max": "250000 100000"},
+        3,
+    ),
+    "a quota of no limit, version 1": (
+        "4:cpu,cpuacct:/docker/1f3c\n",
+        {
+            "cpu/docker/1f3c/cpu.cfs_quota_us": "-1",
+            "cpu/docker/1f3c/cpu.cfs_period_us": "100000",
+        },
+        8,
+    ),
+    "lines of another form": ("nonsense\n::\n0::\n", {}, 8),
+}
+
+
+@pytest.mark.parametrize("name", NESTED)
+def test_the_tightest_group_around_this_process_limits_the_cores(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, limits, cores = NESTED[name]
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "cgroup").write_text(own)
+    for path, text in limits.items():
+        file = tmp_path / "sys" / "fs" / "cgroup" / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    monkeypatch.setattr(shipped, "ROOT", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    assert shipped.usable_cores() == cores
+
+
 def test_the_load_by_others_is_counted_as_in_the_report(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,7 @@ from src.shipped import (
     machine,
     measure,
     predict,
+    predict_threads,
     summary,
     untimed,
 )
@@ -365,7 +366,7 @@ def test_an_exam_names_its_threads_to_the_runtime(
 ) -> None:
     described(bundle / "model.onnx", GOLDEN.rules[0], threads=measured)
     monkeypatch.setattr(machine, "usable_cores", lambda: cores)
-    monkeypatch.setattr(predict, "HERE", bundle)
+    monkeypatch.setattr(predict_threads, "HERE", bundle)
     exam.main([*words, "--output", str(bundle)])
     assert PlantedSessions.settings == {"threads": threads}
 

@@ -165,6 +165,30 @@ def test_an_unreadable_image_does_not_lose_other_predictions(
     assert marked == ([] if code == 2 else [f"photos/{broken.name}"])
 
 
+ODD_NAMES = {
+    "two  spaces.jpg": "two  spaces.jpg",
+    " leading.jpg": " leading.jpg",
+    "50% [bold]off :smile:.jpg": "50% [bold]off :smile:.jpg",
+    "tab\tin.jpg": r"tab\x09in.jpg",
+    "line\nbreak.jpg": r"line\x0abreak.jpg",
+    "\x1b[31mred.jpg": r"\x1b[31mred.jpg",
+    "gpj.\u202eexe.jpg": r"gpj.\u202eexe.jpg",
+}
+
+
+def test_a_printed_answer_has_the_path_of_its_file(
+    place: Path, predict: Callable[..., Ended], tmp_path: Path
+) -> None:
+    picture = (place / "photos" / "000.jpg").read_bytes()
+    for name in ODD_NAMES:
+        (tmp_path / name).write_bytes(picture)
+    ended = predict(Planted(), *(str(tmp_path / name) for name in ODD_NAMES))
+    lines = [line for line in ended.printed.split("\n") if line.startswith(str(tmp_path))]
+    assert len(lines) == len(ODD_NAMES)
+    for line, shown in zip(lines, ODD_NAMES.values(), strict=True):
+        assert line.startswith(f"{tmp_path}/{shown}: ")
+
+
 def test_a_worker_that_dies_does_not_lose_earlier_predictions(
     place: Path, predict: Callable[..., Ended]
 ) -> None:

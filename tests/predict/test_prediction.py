@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src.cli.stage_command import parse_with_operands
 from src.data.preprocessing import Preprocessing
 from src.errors import LightshipError, UsageError
 from src.predict import images
@@ -69,6 +71,50 @@ def test_a_name_that_is_no_image_and_no_folder_is_refused(tmp_path: Path) -> Non
         images.find(["nowhere.jpg"])
     with pytest.raises(UsageError, match=r"IMAGE: expected images in a folder; found none in"):
         images.find([str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("https://example.org/cat.jpg", "download the image, and name its file"),
+        ("FTP://example.org/cat.jpg?size=3", "download the image, and name its file"),
+        ("s3://photos/cat.jpg", "download the image, and name its file"),
+        ("-", "standard input is not read; write the image to a file, and name that"),
+        ("photos/*.gif", "no file matches this pattern: mend it, or name the folder"),
+        ("photos/[0-9].jpg", "no file matches this pattern: mend it, or name the folder"),
+        ("photos /cat.jpg", "mend the path"),
+    ],
+)
+def test_a_name_that_is_no_path_is_refused_with_its_own_remedy(
+    name: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.yaml").touch()
+    monkeypatch.setattr(sys, "argv", ["predict", str(tmp_path), "top=1", name, "--format", "onnx"])
+    _, names, options = parse_with_operands("IMAGE", "predict", None, PredictOptions)
+    assert (names, options.top, options.format) == ([name], 1, "onnx")
+    with pytest.raises(UsageError) as refused:
+        images.find(names)
+    assert f"found {name}, which is neither; {remedy}" in str(refused.value)
+
+
+def test_a_pattern_that_no_shell_has_expanded_stands_for_its_matches(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = (folder / "sea" / "00.jpg").read_bytes()
+    names = ("a.jpg", "b.jpg", "c [1].jpg", "d.png", "inner/e.jpg")
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(picture)
+    monkeypatch.chdir(tmp_path)
+
+    def found(*patterns: str) -> list[str]:
+        return [str(path) for path in images.find(patterns)]
+
+    assert found("*.jpg") == ["a.jpg", "b.jpg", "c [1].jpg"]
+    assert found("[bd].*", "a.jpg") == ["b.jpg", "d.png", "a.jpg"]
+    assert found("c [1].jpg") == ["c [1].jpg"]  # a file's own name comes first
+    assert found("in*") == ["inner/e.jpg"]
+    assert found(f"{tmp_path}/a*") == [f"{tmp_path}/a.jpg"]
 
 
 def test_at_most_two_batches_of_images_are_in_memory(

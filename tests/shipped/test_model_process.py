@@ -108,6 +108,37 @@ def test_a_timed_call_is_that_of_the_runtime_alone(embedded: bool) -> None:
     assert first.shape == (image.shape if embedded else (1, *image.shape))
 
 
+@pytest.mark.parametrize(
+    ("call", "error", "told"),
+    [
+        (
+            "tempfile.TemporaryFile",
+            FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp']"),
+            r"no temporary file can be made \(No usable temporary directory found.*TMPDIR=/path",
+        ),
+        ("tempfile.TemporaryFile", OSError(errno.ENOSPC, "No space left"), "can be made .*space"),
+        (
+            "subprocess.Popen",
+            BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"),
+            "no process can be started: Resource temporarily unavailable",
+        ),
+        ("subprocess.Popen", OSError(errno.ENOMEM, "Cannot allocate"), "started: Cannot allocate"),
+    ],
+)
+def test_a_process_that_cannot_be_started_is_one_line(
+    call: str, error: OSError, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a container whose disk is read-only, or whose number of processes is limited."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(f"src.shipped.model_process.{call}", refuse)
+    with pytest.raises(ExamError, match=told) as refused:
+        Process(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
 @pytest.mark.parametrize("error", [BrokenPipeError(errno.EPIPE, ""), OSError(errno.EINVAL, "")])
 def test_a_process_that_has_died_is_told_by_its_last_words_on_every_system(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +133,107 @@ def test_a_number_of_classes_below_one_is_refused(folder: Path, count: str) -> N
     line = ended.stderr.decode().splitlines()[-1]
     assert "argument --top: " in line
     assert count in line
+
+
+SLOW = (
+    RUNTIME.replace("__call__(self, images):", "__call__(self, images):\n        self.wait()")
+    + """
+    calls = 0
+
+    def wait(self):
+        import time
+        self.calls += 1
+        if self.calls > 2:
+            time.sleep(600)
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "said"),
+    [
+        (signal.SIGINT, 130, b"interrupted\n"),
+        (signal.SIGTERM, -signal.SIGTERM, b""),
+        (signal.SIGKILL, -signal.SIGKILL, b""),
+    ],
+    ids=["Ctrl-C", "SIGTERM", "SIGKILL"],
+)
+@pytest.mark.parametrize("words", [(), ("--json",)], ids=["text", "json"])
+def test_a_program_that_is_stopped_has_printed_every_answer_and_no_traceback(
+    folder: Path,
+    tmp_path: Path,
+    words: tuple[str, ...],
+    number: signal.Signals,
+    code: int,
+    said: bytes,
+) -> None:
+    slow = tmp_path / "bundle"
+    shutil.copytree(folder, slow)
+    (slow / "runtime_planted.py").write_text(SLOW, encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, "-B", "predict.py", *words, *["x.png"] * 3],
+        cwd=slow,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
+    )
+    assert process.stdout is not None
+    answers = [process.stdout.readline() for _ in range(2)]  # which would wait for ever
+    process.send_signal(number)
+    rest, error = process.communicate(timeout=60)
+    assert all(b"x.png" in line for line in answers)
+    assert (process.returncode, rest, error) == (code, b"", said)
+
+
+@pytest.mark.parametrize("package", ["numpy", "PIL"])
+@pytest.mark.parametrize("words", ["x.png", "--check", "--exam"])
+@pytest.mark.parametrize(
+    "problem", ["raise ModuleNotFoundError('No module named {0}')", "raise ImportError('a\\nb')"]
+)
+def test_a_package_that_is_missing_or_broken_is_one_line(
+    folder: Path, tmp_path: Path, package: str, words: str, problem: str
+) -> None:
+    (tmp_path / f"{package}.py").write_text(problem.format(package))
+    ended = subprocess.run(
+        [sys.executable, "-B", folder / "predict.py", words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert line.endswith(f", by {sys.executable}; pip install -r requirements.txt")
+
+
+NAMES_OF_FILES = [
+    b"\xff.png",
+    b"two\nlines.png",
+    b"\x1b[31mred.png",
+    b"\xe2\x80\xaegpj.png",
+    b"a\tb.png",
+]
+
+
+@pytest.mark.parametrize("name", NAMES_OF_FILES, ids=ascii)
+def test_a_file_of_any_name_is_a_line_of_its_own_and_sound_json(
+    folder: Path, tmp_path: Path, name: bytes
+) -> None:
+    path = os.fsencode(tmp_path) + b"/" + name
+    Path(os.fsdecode(path)).write_bytes((folder / "x.png").read_bytes())
+    broken = os.fsencode(tmp_path) + b"/broken " + name
+    Path(os.fsdecode(broken)).write_bytes(b"")
+    ended = classify(folder, path, broken)
+    (line,) = ended.stdout.decode("utf-8").splitlines()
+    (problem,) = ended.stderr.decode("utf-8").splitlines()
+    assert all(character.isprintable() for character in line + problem)
+    ended = classify(folder, "--json", path)
+    (line,) = ended.stdout.decode("utf-8").splitlines()
+    image = json.loads(line)["image"]
+    assert image.encode("utf-8").startswith(os.fsencode(tmp_path))  # no lone surrogate
+    if name != NAMES_OF_FILES[0]:
+        assert image == os.fsdecode(path)
 
 
 def run_as(folder: Path, version: tuple[int, int]) -> subprocess.CompletedProcess[str]:

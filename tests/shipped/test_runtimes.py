@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from src.shipped import predict, runtime_torch
+from src.shipped import predict_threads, runtime_torch
 from src.shipped.predict import Model, UnusableModelError
 from src.shipped.predict_opening import HERE
 from src.system import machine
@@ -179,22 +179,22 @@ print({code}, *({{"torch", "onnxruntime", "openvino"}} & set(sys.modules)))
 def test_a_number_of_threads_is_bounded_or_that_of_the_measurement(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predict, "HERE", tmp_path)
+    monkeypatch.setattr(predict_threads, "HERE", tmp_path)
     for measured in (4, None):
         (tmp_path / "model").write_bytes(b"")
         described(tmp_path / "model", RULE, threads=measured)
-        assert [predict.chosen_threads(text) for text in ("1", "1024")] == [1, 1024]
+        assert [predict_threads.chosen_threads(text) for text in ("1", "1024")] == [1, 1024]
         for wrong in ("0", "many", "1025", "-1", "1.5", ""):
             with pytest.raises(ArgumentTypeError, match="expected a number from 1 to 1024 or mea"):
-                predict.chosen_threads(wrong)
+                predict_threads.chosen_threads(wrong)
         if measured:
-            assert predict.chosen_threads("measured") == measured
+            assert predict_threads.chosen_threads("measured") == measured
         else:
             with pytest.raises(ArgumentTypeError, match="this model was not measured"):
-                predict.chosen_threads("measured")
+                predict_threads.chosen_threads("measured")
     (tmp_path / "model.json").unlink()
     with pytest.raises(ArgumentTypeError, match=r"model\.json: .*No such file"):
-        predict.chosen_threads("measured")
+        predict_threads.chosen_threads("measured")
 
 
 @pytest.mark.parametrize("content", [None, "", "[]", "3", '{"model": "model.onnx"}', "\xff"])

@@ -41,7 +41,10 @@ def main(argv: list[str] | None = None) -> None:
     seconds = None if options.under is None else quantities.latency("--under", options.under)
     names = [str(user_path(name, "RUN")) for name in options.runs]
     exams = exams_among(names)
-    runs = collect([name for name in names if not is_file_of_exam(name)])
+    left_out: list[str] = []
+    # A regression is found between two whole measurements, which both have to be readable.
+    leave_out = None if guards else left_out.append
+    runs = collect([name for name in names if not is_file_of_exam(name)], leave_out)
     console = open_console()
     if not guards:
         from src.compare.stage import compare_runs  # imports matplotlib
@@ -53,6 +56,7 @@ def main(argv: list[str] | None = None) -> None:
             seconds=seconds,
             folder=options.output,
             exams=exams,
+            left_out=left_out,
         )
         return
     if exams:

@@ -10,6 +10,7 @@ import dataclasses
 from src import formats
 from src.cli.run_lock import RunLock
 from src.cli.stage_command import going_on, parse
+from src.cli.writable_run import require_writable
 from src.export.options import ExportOptions
 from src.report.sections import health
 from src.report.writers import cards
@@ -31,6 +32,7 @@ def main() -> None:
     options = with_baseline(run, options)
     checkpoint = run.require(run.exported_checkpoint, "train it again")
     with RunLock.held(run):
+        require_writable(run)
         run.remove_unfinished()
         data = data_of(run)
         console = open_console()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from src.cli.run_lock import RunLock
 from src.cli.stage_command import parse
+from src.cli.writable_run import require_writable
 from src.errors import LightshipError, UsageError
 from src.system.console import StageDisplay, open_console
 from src.system.project_commands import typed
@@ -38,6 +39,7 @@ def main() -> None:
     _require_version(sys.argv[1:])
     run, options = parse("benchmark", __doc__, VersionOptions, needed="--with PACKAGE==VERSION ")
     with RunLock.held(run):
+        require_writable(run)
         run.remove_unfinished()
         data = data_of(run)
         console = open_console()

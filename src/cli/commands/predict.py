@@ -9,10 +9,8 @@ import contextlib
 import sys
 from pathlib import Path
 
-from rich.console import Console
-
 from src.cli.stage_command import parse_with_operands
-from src.errors import one_line
+from src.errors import escape_harmful
 from src.predict import exported, images
 from src.predict.options import PredictOptions
 from src.predict.output import open_writer
@@ -34,7 +32,7 @@ def main() -> None:
             open_writer(Path(options.output), file.class_names, options.top)
         )
         # Another program may read standard output, so a progress bar is shown on a terminal only.
-        screen = console if console.is_terminal else Console(stderr=True)
+        screen = console if console.is_terminal else open_console(stderr=True)
         display = stack.enter_context(StageDisplay(screen)) if screen.is_terminal else None
         stream = predictions(file, paths, options.on_error, display)
         for prediction in stack.enter_context(contextlib.closing(stream)):
@@ -50,6 +48,6 @@ def main() -> None:
                     f"{name} {probability:.2%}"
                     for name, probability in prediction.top(file.class_names, options.top)
                 )
-                line = one_line(f"{prediction.path}: {answer}")
+                line = escape_harmful(f"{prediction.path}: {answer}")
                 console.print(line, soft_wrap=True, markup=False)
     tally.require_all(options.on_error)

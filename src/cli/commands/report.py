@@ -6,6 +6,7 @@ python -m src.report lightning_logs/convnext_t/version_0
 from __future__ import annotations
 
 from src.cli.parser_errors import OneLineParser
+from src.cli.writable_run import require_writable
 from src.run.folder import Run
 from src.system.console import open_console
 
@@ -16,4 +17,6 @@ def main() -> None:
 
     parser = OneLineParser(prog="python -m src.report", description=__doc__)
     parser.add_argument("run", metavar="RUN", help="the run's folder")
-    report_run(Run.open(parser.parse_args().run), open_console())
+    run = Run.open(parser.parse_args().run)
+    require_writable(run)
+    report_run(run, open_console())

@@ -14,6 +14,7 @@ import functools
 
 from src.cli.run_lock import RunLock
 from src.cli.stage_command import command_line, going_on, parse
+from src.cli.writable_run import require_writable
 from src.errors import LightshipError
 from src.run.earlier_results import EarlierResults
 from src.serve_test.options import ServeTestOptions
@@ -39,6 +40,7 @@ def main() -> None:
     from src.serve_test.stage import serve_test
 
     with RunLock.held(run):
+        require_writable(run)
         run.remove_unfinished()
         command = command_line("serve_test")
         console = open_console()

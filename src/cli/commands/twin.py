@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from src.cli.run_lock import RunLock
 from src.cli.stage_command import command_line, going_on, parse
+from src.cli.writable_run import require_writable
 from src.run.earlier_results import EarlierResults
 from src.system import log_filters
 from src.system.console import StageDisplay, open_console
@@ -42,6 +43,7 @@ def main() -> None:
     log_filters.silence_lightning()
     torch.set_flush_denormal(True)  # as in the run's training
     with RunLock.held(run):
+        require_writable(run)
         run.remove_unfinished()
         command, earlier = command_line("twin"), EarlierResults(run)
         console = open_console()

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib import font_manager
 
 # Each colour has a contrast of 3:1 or more with the light and with the dark page (WCAG 2.2,
 # 1.4.11). They differ in lightness too, and are labelled, for readers who see colours differently.
@@ -62,6 +63,15 @@ _SETTINGS: Any = {
     "svg.hashsalt": "lightship",
 }
 
+# Free fonts with the scripts that matplotlib's own font lacks, the usual ones of each system first.
+# A class may have a name in any script.
+WIDE_FAMILIES = (
+    *("Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "Noto Sans KR"),
+    *("Source Han Sans SC", "WenQuanYi Micro Hei", "WenQuanYi Zen Hei", "Droid Sans Fallback"),
+    *("IPAexGothic", "TakaoGothic", "NanumGothic", "PingFang SC", "Hiragino Sans"),
+    *("Apple SD Gothic Neo", "Noto Sans Devanagari", "Noto Sans Bengali", "Noto Sans Tamil"),
+    *("Noto Sans Thai", "Lohit Devanagari", "Unifont"),
+)
 
 # matplotlib's settings are those of the process, and a server draws in several threads.
 _SETTINGS_LOCK = threading.RLock()
@@ -70,8 +80,18 @@ _SETTINGS_LOCK = threading.RLock()
 @contextmanager
 def house() -> Iterator[None]:
     """Apply this project's style to figures that are drawn in the block, one thread at a time."""
-    with _SETTINGS_LOCK, mpl.rc_context(_SETTINGS):
+    settings = {**_SETTINGS, "font.family": families()}
+    with _SETTINGS_LOCK, mpl.rc_context(settings):
         yield
+
+
+def families() -> list[str]:
+    """Return matplotlib's own font, and the installed ones that have characters which it lacks.
+
+    A font that is not installed would be a line of the log for each text.
+    """
+    installed = set(font_manager.get_font_names())
+    return ["sans-serif", *(name for name in WIDE_FAMILIES if name in installed)]
 
 
 def colors(names: Sequence[str]) -> dict[str, str]:

@@ -33,7 +33,7 @@ def facts(results: Results) -> list[Fact]:
             + f"; frequency governor {environment.frequency_governor or 'unknown'}",
         ),
         Fact("Memory", f"{environment.memory_bytes / 1e9:.1f} GB"),
-        Fact("Container", _limits(environment.container)),
+        Fact("Container", _limits(environment.container, environment.threads)),
         Fact("Priority of the measured processes", _priority(results.rows)),
         Fact("GPU", environment.gpu.name if environment.gpu else "none"),
         Fact("System", f"{environment.system}, Python {environment.python}"),
@@ -54,11 +54,12 @@ def threads(results: Results) -> str:
     return f"{number} thread{'' if number == 1 else 's'}"
 
 
-def _limits(container: Container) -> str:
-    """Return the limits of the container."""
+def _limits(container: Container, threads: int) -> str:
+    """Return the limits of the container, and their effect on so many threads."""
     limits = []
     if container.cores is not None:
-        limits.append(f"{container.cores:g} cores")
+        stops = f", which stops {threads} thread{'s' * (threads != 1)} for a part of each period"
+        limits.append(f"{container.cores:g} cores{stops if container.cores < threads else ''}")
     if container.memory_bytes is not None:
         limits.append(f"{container.memory_bytes / 1e9:.1f} GB")
     return ", ".join(limits) or "no limits seen"
