@@ -7,6 +7,7 @@ needed. The wheels are those that a machine with aarch64 installs.
 
 from __future__ import annotations
 
+import compileall
 import contextlib
 import hashlib
 import json
@@ -14,6 +15,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -137,7 +139,7 @@ def packages(root: Path, requirements: Sequence[str], versions: Sequence[str]) -
     if uv is None:
         raise LightshipError("no uv on the PATH, which fetches the wheels; install it by pip")
     version = python_of(root).name.removeprefix("python")
-    words = json.dumps([version, *requirements, "with", *versions])
+    words = json.dumps([version, *requirements, "with", *versions, "compiled"])
     key = hashlib.sha256(words.encode()).hexdigest()[:8]
     folder = environments.ROOT / f"{MACHINE}-{key}"
     with _made_once(folder, f"{MACHINE} wheels of {', '.join(requirements)}") as scratch:
@@ -151,6 +153,10 @@ def packages(root: Path, requirements: Sequence[str], versions: Sequence[str]) -
                 options += ["--no-binary", name]  # uv lets a name override the line before
             target = ["--target", str(scratch / "whole")]
             _run([uv, "pip", "install", "--quiet", *options, *target, *requirements])
+            if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+                # Bytecode is the same on every processor. An emulated one takes minutes to compile
+                # the modules of PyTorch, in each process that may not write them down.
+                compileall.compile_dir(scratch / "whole", quiet=2, workers=0)
     return folder
 
 
