@@ -98,7 +98,7 @@ class Model:
         decoder: of image files: ``pillow`` is the evaluation's, the others are faster for JPEG and
             some less exact; by default the one that this folder was made with.
         threads: of one operator; by default the runtime's own choice where this process may use
-            all cores, else as many as it may use.
+            all cores, else those of the measurement, and no more than it may use.
 
     Raises:
         UnusableModelError: the file is another one than was packed, or cannot run here.
@@ -115,7 +115,7 @@ class Model:
         self._most_pixels = most_pixels
         self._decoder = chosen_decoder(folder) if decoder is None else decoder
         require_decoder(self._decoder)
-        self._runtime = open_runtime(folder, about, threads or default_threads())
+        self._runtime = open_runtime(folder, about, threads or default_threads(about["threads"]))
         metadata = self._runtime.metadata
         self.class_names: list[str] = metadata.get("class_names") or read_json(
             folder / "class_names.json", list
@@ -249,7 +249,8 @@ def main() -> None:
         "--threads",
         type=chosen_threads,
         metavar="N",
-        help=f"threads of the runtime, or {MEASURED}: as many as in the measurement",
+        help=f"threads of the runtime, or {MEASURED}: as many as in the measurement; without it "
+        f"the runtime chooses, or takes those of {MEASURED} where not all cores may be used",
     )
     arguments = parser.parse_args()
     if not arguments.images and not arguments.check:

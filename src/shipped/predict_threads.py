@@ -40,14 +40,21 @@ def chosen_threads(text: str) -> int:
     return int(text)
 
 
-def default_threads() -> int | None:
-    """Return the usable cores where they are not all cores of the machine; None where they are.
+def default_threads(measured: int | None) -> int | None:
+    """Return the threads of a model; None, the runtime's own choice, where all cores may be used.
 
-    Left to itself, a runtime starts a thread for each core of the machine, also in a container with
-    a quota of two cores, in which these threads wait for each other. ONNX Runtime ties each of them
-    to a core, and prints an error for a core that the container does not have:
-    https://github.com/microsoft/onnxruntime/issues/10113
+    Where some may not, they are those of the measurement, as in the exam, but no more than the
+    usable cores, nor than ``OMP_NUM_THREADS``. Left to themselves, ONNX Runtime, OpenVINO and
+    PyTorch go by the cores of the machine, also in a container with a quota of two, in which the
+    threads wait for each other. ONNX Runtime ties each of them to a core, and prints an error for
+    a core that the container does not have: https://github.com/microsoft/onnxruntime/issues/10113
+
+    Args:
+        measured: threads of the measurement; None without one.
     """
     cores, usable = machine.core_numbers(), machine.usable_cores()
-    has_all = cores == set(range(os.cpu_count() or 1)) and usable == len(cores)
-    return None if has_all else usable
+    if cores == set(range(os.cpu_count() or 1)) and usable == len(cores):
+        return None
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    bound = int(asked) if asked.isascii() and asked.isdecimal() and int(asked) else usable
+    return min(measured or usable, usable, bound)

@@ -63,7 +63,8 @@ def test_the_threads_of_a_container_are_those_of_its_limits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     fake(monkeypatch, tmp_path / "root", cores, affinity, limits)
-    assert predict_threads.default_threads() == threads
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert predict_threads.default_threads(None) == threads
     told: list[int | None] = []
 
     class Runtime:
@@ -81,6 +82,53 @@ def test_the_threads_of_a_container_are_those_of_its_limits(
     assert told == [threads, 3]
 
 
+@pytest.mark.parametrize(
+    ("measured", "asked", "threads"),
+    [
+        (2, None, 2),  # the exam takes as many
+        (16, None, 4),
+        (None, "1", 1),
+        (None, "3,2", 3),
+        (2, "8", 2),
+        (None, "0", 4),
+        (None, "many", 4),
+        (None, "", 4),
+    ],
+)
+def test_a_limited_process_takes_no_more_than_was_measured_or_asked_for(
+    measured: int | None,
+    asked: str | None,
+    threads: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fake(monkeypatch, tmp_path, 64, set(range(64)), {V2: "400000 100000"})
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert predict_threads.default_threads(measured) == threads
+
+
+def test_the_measured_threads_of_a_limited_model_are_those_of_its_description(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(monkeypatch, tmp_path / "root", 64, set(range(64)), {V2: "400000 100000"})
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    told: list[int | None] = []
+
+    class Runtime:
+        metadata: dict[str, Any] = identity_models.metadata(RULE)
+
+    def open_runtime(_: Path, __: Any, number: int | None) -> Runtime:
+        told.append(number)
+        return Runtime()
+
+    monkeypatch.setattr(predict, "open_runtime", open_runtime)
+    (tmp_path / "model.onnx").write_bytes(b"not opened")
+    Model(described(tmp_path / "model.onnx", RULE, threads=2))
+    assert told == [2]
+
+
 def test_a_system_without_affinity_leaves_the_number_to_the_runtime(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,7 +136,7 @@ def test_a_system_without_affinity_leaves_the_number_to_the_runtime(
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     for cores in (1, 8, None):
         monkeypatch.setattr(os, "cpu_count", lambda cores=cores: cores)
-        assert predict_threads.default_threads() is None
+        assert predict_threads.default_threads(None) is None
 
 
 @pytest.mark.skipif(
