@@ -5,8 +5,6 @@ from __future__ import annotations
 import importlib
 import json
 import math
-import re
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,12 +16,14 @@ if TYPE_CHECKING or __package__:  # a part of a package
     from .jpeg_decoders import MissingDecoderError, load
     from .lfs_pointer import advice
     from .predict_images import RESAMPLING
+    from .unopened import cause_in_words
 else:  # in the folder of a model
     from decoder_names import DECODERS, PACKAGES, PLAIN
     from file_hash import sha256_of
     from jpeg_decoders import MissingDecoderError, load
     from lfs_pointer import advice
     from predict_images import RESAMPLING
+    from unopened import cause_in_words
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -243,36 +243,11 @@ def open_runtime(folder: Path, about: dict[str, Any], threads: int | None) -> Ru
     except ImportError as error:
         raise UnusableModelError(f"{error}; pip install -r requirements.txt") from error
     except Exception as error:  # of the runtime: each has its own
-        pointers = filter(None, (advice(folder / file) for file in about["sha256"]))
-        hint = next(pointers, None) or _other_versions(folder)
+        cause = cause_in_words(folder, about["sha256"])
         raise UnusableModelError(
-            f"{path.name} cannot be opened: {one_line(error)}{hint}"
+            f"{path.name} cannot be opened: {one_line(error)}{cause}"
         ) from error
     return runtime
-
-
-def _other_versions(folder: Path) -> str:
-    """Return the packages that are older or newer here than where the file was packed, in words.
-
-    An older runtime refuses a newer file in words of its own, such as those of an operator.
-    """
-    try:
-        asked = (folder / "requirements.txt").read_text(encoding="utf-8")
-        lines = (folder / "requirements.lock").read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError):
-        return ""
-    direct = set(re.findall(r"^[\w.-]+", asked, re.MULTILINE))
-    others = []
-    for name, _, packed in (line.partition("==") for line in lines):
-        try:
-            here = version(name) if name in direct and packed else packed
-        except PackageNotFoundError:
-            continue  # another package may bring the same modules
-        if here.partition("+")[0] != packed.partition("+")[0]:
-            others.append(f"{name} {packed}, and here is {here}")
-    if not others:
-        return ""
-    return f"; it was packed with {'; '.join(others)}: pip install -r requirements.txt"
 
 
 def require_hash(path: Path, expected: str) -> None:
