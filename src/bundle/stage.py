@@ -150,7 +150,8 @@ def _require_place(output: Path) -> None:
         UsageError: its name is taken by something else, or its folder cannot be written.
     """
     if output.exists() and not output.is_file():
-        found, remedy = f"{output}, which is none", "give the zip file another name"
+        kind = "a folder" if output.is_dir() else "a pipe or a device"
+        found, remedy = f"{output}, which is {kind}", "give the zip file another name"
     elif reason := writable_folder.refusal(output.parent):
         found, remedy = f"{output} ({reason})", "name one in another folder"
     else:

@@ -110,7 +110,7 @@ class Comparison:
 
     def notes(self) -> list[str]:
         """Return notes that explain the columns, and why some figures are not ranked together."""
-        notes = [f"Left out, for it cannot be read: {reason}" for reason in self.left_out]
+        notes = [f"Not compared, because it cannot be read: {reason}" for reason in self.left_out]
         if len(self.testbeds) > 1:
             named = "; ".join(
                 f"{_letter('place', number)}: {testbed}"

@@ -58,7 +58,7 @@ def compare_runs(
     except OSError as error:
         raise UsageError(
             "--output",
-            expected="a folder that can be written, for the pages of what is shown above",
+            expected="a folder that can be written, for comparison.html",
             found=f"{output} ({error.strerror or error})",
             remedy="name another one with --output FOLDER",
         ) from error

@@ -12,15 +12,9 @@ from src.data import own_output
 from src.data.pipeline.image_kind import can_read, ending_of, endings, kind_of, remedy_for
 from src.errors import UsageError, one_line
 from src.run.folder import LOG_FOLDER
+from src.shipped.predict_listing import is_passed_over
 from src.system import links
 
-# Folders that systems and programs create among a user's images, some with thumbnails.
-_SYSTEM_FOLDERS = frozenset(
-    {
-        *("@eaDir", "#recycle", "$RECYCLE.BIN", "System Volume Information", "lost+found"),
-        *("__MACOSX", "__pycache__"),
-    }
-)
 _OUTPUT = "folders of Lightship's own output"
 _OUTPUT_REMEDY = (
     "if one of them is a class, move its config.yaml, search.json or forecast.json away"
@@ -132,7 +126,7 @@ def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> N
             name = entry.name
             if name in own_output.NAMES:
                 names.add(name)
-            if name.startswith(".") or name in _SYSTEM_FOLDERS:
+            if is_passed_over(name):
                 continue
             if entry.is_symlink():  # part of the folder's listing: no system call
                 try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import glob
+import os
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from src.data.folder_walk import note_on, read_folder
 from src.data.pipeline.image_file import UnreadableImageError, read_image
 from src.errors import UsageError, describe
 from src.shipped.predict_files import ADDRESS, STANDARD_INPUT
+from src.shipped.predict_listing import is_pattern, matches_of
 from src.system import machine
 
 Prepare = Callable[[Image.Image], NDArray[Any]]  # from an image in RGB to the file's input
@@ -47,37 +48,63 @@ def find(names: Sequence[str], warn: Callable[[str], None] = lambda _: None) -> 
         warn: called with a line about the files of a folder that are not images, if it has any.
 
     Raises:
-        UsageError: a name is neither a file nor a folder, or a folder has no images or holds a
-            link that leads out of it.
+        UsageError: a name is neither a file nor a folder, a folder has no images, cannot be read,
+            or holds a link that leads out of it, or a pattern matches nothing.
     """
     paths: list[Path] = []
     for name in names:
-        path = Path(name)
-        if path.is_dir():
-            paths += _in_folder(path, warn)
-        elif path.is_file():
-            paths.append(path)
-        elif matches := sorted(glob.glob(name)):  # noqa: PTH207  # Path's takes no absolute one
-            paths += find(matches, warn)
-        else:
-            raise UsageError(
-                "IMAGE",
-                expected="an image file or a folder of them",
-                found=f"{name}, which is neither",
-                remedy=_remedy_for(name),
-            )
+        for path in _matches(name) if is_pattern(name) else [name]:
+            if os.path.isdir(path):  # noqa: PTH112  # Path's raises for a folder without permission
+                paths += _in_folder(Path(path), warn)
+            elif os.path.isfile(path):  # noqa: PTH113
+                paths.append(Path(path))
+            else:
+                raise _refusal(path)
     return paths
 
 
-def _remedy_for(name: str) -> str:
-    """Return what to do about a name that is no path."""
+def _matches(pattern: str) -> list[str]:
+    """Return the paths that a pattern matches; at least one.
+
+    Raises:
+        UsageError: nothing matches, or a folder that may hold a match cannot be listed.
+    """
+    matches, errors = matches_of(pattern)
+    if errors:
+        raise UsageError(
+            "IMAGE",
+            expected="files and folders that can be read",
+            found=f"{errors[0].filename} ({errors[0].strerror})",
+            remedy="change its permissions, or name others",
+        )
+    if not matches:
+        raise _refusal(pattern)
+    return matches
+
+
+def _refusal(name: str) -> UsageError:
+    """Return the error for a name that is neither a file nor a folder, or that cannot be read."""
+    found = f"{name}, which is neither"
     if ADDRESS.match(name):
-        return "download the image, and name its file"
-    if name == STANDARD_INPUT:
-        return "standard input is not read; write the image to a file, and name that"
-    if glob.has_magic(name):
-        return "no file matches this pattern: mend it, or name the folder"
-    return "mend the path"
+        remedy = "download the image, and name its file"
+    elif name == STANDARD_INPUT:
+        remedy = "standard input is not read; write the image to a file, and name that"
+    elif is_pattern(name):
+        remedy = "no file matches this pattern: mend it, or name the folder"
+    else:
+        remedy = "pipes and devices are not read; write the image to a file, and name that"
+        try:
+            os.stat(name)  # noqa: PTH116
+        except FileNotFoundError:
+            is_link = os.path.islink(name)  # noqa: PTH114
+            remedy = "mend the link, which leads to nothing" if is_link else "mend the path"
+        except PermissionError as error:
+            found, remedy = f"{name} ({error.strerror})", "change the permissions of its folder"
+        except OSError as error:
+            found, remedy = f"{name} ({error.strerror})", "mend the path"
+    return UsageError(
+        "IMAGE", expected="an image file or a folder of them", found=found, remedy=remedy
+    )
 
 
 def _in_folder(path: Path, warn: Callable[[str], None]) -> list[Path]:

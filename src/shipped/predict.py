@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 try:
     import numpy as np
-    import PIL  # noqa: F401  # the modules beside this one need it
+    from PIL import Image  # noqa: F401  # the modules beside this one need it
 except ImportError as error:
     if __name__ != "__main__":
         raise

@@ -57,7 +57,10 @@ def discard_output() -> None:
 
 @contextlib.contextmanager
 def ending_with_its_reader() -> Iterator[None]:
-    """End the program in at most one line when standard output takes no more, or at Ctrl-C."""
+    """End the program in at most one line when standard output takes no more, or at Ctrl-C.
+
+    After Ctrl-C it ends by SIGINT, or with the exit code 130 where there are no such signals.
+    """
     accept_every_character()
     try:
         try:
@@ -72,5 +75,15 @@ def ending_with_its_reader() -> Iterator[None]:
         discard_output()
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(INTERRUPTED)
+        if os.name != "posix":
+            print("interrupted", file=sys.stderr)
+            sys.exit(INTERRUPTED)
+        # Python cleans up, and then ends by SIGINT itself. A shell ends a loop after a program that
+        # SIGINT has ended, and goes on after one that exits with a code:
+        # https://www.cons.org/cracauer/sigint.html
+        sys.excepthook = _print_interrupted
+        raise
+
+
+def _print_interrupted(*_: object) -> None:
+    print("interrupted", file=sys.stderr)

@@ -68,12 +68,12 @@ def test_a_measurement_that_cannot_be_read_is_left_out_and_named(
     printed = capsys.readouterr().out
     for text in (printed, (runs / "comparison.md").read_text()):
         (line,) = [
-            line for line in text.splitlines() if "Left out, for it cannot be read: " in line
+            line for line in text.splitlines() if "Not compared, because it cannot be read: " in line
         ]
         assert "second" in line
         assert "good/version" in text
         assert "third/version" in text
-    assert "Left out, for it cannot be read" in (runs / "comparison.html").read_text()
+    assert "Not compared, because it cannot be read" in (runs / "comparison.html").read_text()
 
 
 @pytest.mark.parametrize("name", DAMAGES)

@@ -192,11 +192,11 @@ def test_a_missing_file_is_named_with_what_is_like_it(path: str, tmp_path: Path)
     with pytest.raises(UsageError) as caught:
         listed(tmp_path, *images("{}/{}.png"), f"{path},cat").prepare_data()
     message = str(caught.value)
-    assert f"{tmp_path}/{path}, which is none, on line 18; {MISSING[path]}" in message
+    assert f"{tmp_path}/{path}, which is no file, on line 18; {MISSING[path]}" in message
 
 
 def test_all_missing_files_are_counted(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cat/0, which is none, on line 2 and 15 more lines"):
+    with pytest.raises(UsageError, match=r"cat/0, which is no file, on line 2 and 15 more lines"):
         listed(tmp_path, *images("{}/{}")).prepare_data()
 
 

@@ -178,7 +178,7 @@ WRONG = {
     "path,label": ("cat/0.png,", "none on line 2"),
     "path,label,split": ("cat/0.png,cat,later", "later on line 2"),
     "label,path": ("cat,../out.png\ndog,dog/0.png", "which leads to"),
-    "label,path,x": ("cat,cat/none.png,\ndog,dog/0.png,", "cat/none.png, which is none"),
+    "label,path,x": ("cat,cat/none.png,\ndog,dog/0.png,", "cat/none.png, which is no file"),
 }
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -114,7 +116,81 @@ def test_a_pattern_that_no_shell_has_expanded_stands_for_its_matches(
     assert found("[bd].*", "a.jpg") == ["b.jpg", "d.png", "a.jpg"]
     assert found("c [1].jpg") == ["c [1].jpg"]  # a file's own name comes first
     assert found("in*") == ["inner/e.jpg"]
+    assert found("**/*.jpg") == ["a.jpg", "b.jpg", "c [1].jpg", "inner/e.jpg"]
+    assert found("**/e.*") == ["inner/e.jpg"]
     assert found(f"{tmp_path}/a*") == [f"{tmp_path}/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "link"),
+    [
+        ("gone.jpg", "gone.jpg"),
+        ("a[1].jpg", "a[1].jpg"),
+        ("*.jpg", "a[1].jpg"),
+        ("**/g*", "inner/gone [*].jpg"),
+    ],
+)
+def test_a_link_to_nothing_is_refused_in_one_line(
+    name: str, link: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(link).parent.mkdir(exist_ok=True)
+    Path(link).symlink_to("nowhere")
+    with pytest.raises(UsageError) as refused:
+        images.find([name])
+    assert str(refused.value) == (
+        "IMAGE: expected an image file or a folder of them; "
+        f"found {link}, which is neither; mend the link, which leads to nothing"
+    )
+
+
+@pytest.mark.parametrize("name", ["pipe.jpg", "*.jpg", "pip[e]*", "/dev/stdin", "/dev/null"])
+def test_a_pipe_or_a_device_is_refused_in_one_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.jpg")
+    with pytest.raises(UsageError) as refused:
+        images.find([name])
+    found = name if name.startswith("/") else "pipe.jpg"
+    assert str(refused.value) == (
+        f"IMAGE: expected an image file or a folder of them; found {found}, which is neither; "
+        "pipes and devices are not read; write the image to a file, and name that"
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "locked", "name"),
+    [
+        ("scandir", "photos/inner", "photos"),
+        ("scandir", "photos/inner", "photos/*/*.jpg"),
+        ("scandir", "photos/inner", "photos/**/*.jpg"),
+        ("scandir", "photos/inner", "photos/inner/*.jpg"),
+        ("stat", "photos/inner/a.jpg", "photos/inner/a.jpg"),
+        ("stat", "photos/inner/a.jpg", "photos/inner/*.jpg"),
+        ("lstat", "photos/inner/a.jpg", "photos/in*/a.jpg"),
+    ],
+)
+def test_a_folder_that_may_not_be_read_is_refused_in_one_line(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, locked: str, name: str
+) -> None:
+    """Root may read everything, so the system's call fails by a plan."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "photos" / "inner").mkdir(parents=True)
+    picture = (folder / "sea" / "00.jpg").read_bytes()
+    for path in ("photos/b.jpg", "photos/inner/a.jpg"):
+        (tmp_path / path).write_bytes(picture)
+    original = getattr(os, call)
+
+    def refuse(path: Any = ".", *rest: Any, **options: Any) -> Any:
+        if not isinstance(path, int) and os.fspath(path) == locked:
+            raise PermissionError(errno.EACCES, "Permission denied", locked)
+        return original(path, *rest, **options)
+
+    monkeypatch.setattr(os, call, refuse)
+    with pytest.raises(UsageError, match=r"^IMAGE: .*\(Permission denied\); .*permissions") as error:
+        images.find(["photos/b.jpg", name])
+    assert f"found {locked} (" in str(error.value)
 
 
 def test_at_most_two_batches_of_images_are_in_memory(

@@ -10,12 +10,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PIL import Image
 
 from src.bundle import packages
 from src.bundle.stage import CONTENTS
+from src.shipped import terminal
 
 NAMES = ["猫", "dog\u202e", "été"]
 RUNTIME = f"""
@@ -152,7 +154,7 @@ SLOW = (
 @pytest.mark.parametrize(
     ("number", "code", "said"),
     [
-        (signal.SIGINT, 130, b"interrupted\n"),
+        (signal.SIGINT, -signal.SIGINT, b"interrupted\n"),
         (signal.SIGTERM, -signal.SIGTERM, b""),
         (signal.SIGKILL, -signal.SIGKILL, b""),
     ],
@@ -185,6 +187,46 @@ def test_a_program_that_is_stopped_has_printed_every_answer_and_no_traceback(
     assert (process.returncode, rest, error) == (code, b"", said)
 
 
+def test_ctrl_c_ends_the_loop_of_a_shell_too(folder: Path, tmp_path: Path) -> None:
+    """A shell goes on after a program that exits with 130 instead of ending by the signal."""
+    slow = tmp_path / "bundle"
+    shutil.copytree(folder, slow)
+    (slow / "runtime_planted.py").write_text(SLOW, encoding="utf-8")
+    loop = 'for name in 1 2; do "$@"; echo went on; exit; done'
+    command = ["bash", "-c", loop, "bash", sys.executable, "-B", "predict.py", *["x.png"] * 3]
+    process = subprocess.Popen(
+        command,
+        cwd=slow,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    answers = [process.stdout.readline() for _ in range(2)]
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    rest, error = process.communicate(timeout=60)
+    assert all(b"x.png" in line for line in answers)
+    assert (process.returncode, rest, error) == (-signal.SIGINT, b"", b"interrupted\n")
+
+
+def test_ctrl_c_is_an_exit_code_where_signals_are_not_those_of_posix(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt() -> None:
+        with terminal.ending_with_its_reader():
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)  # it is replaced
+    monkeypatch.setattr(terminal, "accept_every_character", lambda: None)
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+    monkeypatch.setattr(terminal, "os", SimpleNamespace(name="nt"))
+    with pytest.raises(SystemExit) as ended:
+        interrupt()
+    assert ended.value.code == 130
+    assert capsys.readouterr().err == "interrupted\n"
+
+
 @pytest.mark.parametrize("package", ["numpy", "PIL"])
 @pytest.mark.parametrize("words", ["x.png", "--check", "--exam"])
 @pytest.mark.parametrize(
@@ -205,6 +247,57 @@ def test_a_package_that_is_missing_or_broken_is_one_line(
     (line,) = ended.stderr.splitlines()
     assert line.startswith("error: ")
     assert line.endswith(f", by {sys.executable}; pip install -r requirements.txt")
+
+
+PARTS = ["numpy", "PIL", "PIL.Image"]
+
+
+@pytest.mark.parametrize("words", ["x.png", "--check", "--exam"])
+@pytest.mark.parametrize("part", PARTS)
+def test_a_package_with_a_broken_part_is_one_line(
+    folder: Path, tmp_path: Path, part: str, words: str
+) -> None:
+    """As of another Python or processor: the package is there, and what it loads fails."""
+    package, _, module = part.partition(".")
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").touch()
+    broken = tmp_path / package / f"{module or '__init__'}.py"
+    broken.write_text("raise ImportError('_imaging.so: wrong ELF class')\n")
+    ended = subprocess.run(
+        [sys.executable, "-B", folder / "predict.py", words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == (
+        f"error: _imaging.so: wrong ELF class, by {sys.executable}; "
+        "pip install -r requirements.txt\n"
+    )
+
+
+def test_links_pipes_and_broken_folders_cost_no_other_answer(folder: Path, tmp_path: Path) -> None:
+    picture = (folder / "x.png").read_bytes()
+    (tmp_path / "good [1].png").write_bytes(picture)
+    (tmp_path / "a[1].png").symlink_to("nowhere")
+    for name in (f"{tmp_path}/a[1].png", f"{tmp_path}/*.png", str(tmp_path)):
+        ended = classify(folder, name, "x.png")
+        assert ended.returncode == 1
+        assert ended.stderr.decode() == f"error: {tmp_path}/a[1].png: a link to nothing\n"
+        lines = ended.stdout.decode().splitlines()
+        assert ("good [1].png: " in lines[0]) == (name != f"{tmp_path}/a[1].png")
+        assert lines[-1].startswith("x.png: ")
+
+
+@pytest.mark.parametrize("name", ["/dev/stdin", "<(cat x.png)"])
+def test_an_image_comes_through_a_pipe(folder: Path, name: str) -> None:
+    command = f"cat x.png | {sys.executable} -B predict.py {name}"
+    ended = subprocess.run(
+        ["bash", "-c", command], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "66.52%" in ended.stdout
 
 
 NAMES_OF_FILES = [

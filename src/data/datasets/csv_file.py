@@ -176,7 +176,7 @@ class CSVDataset(Photographs):
         if missing:
             line, more = self._lines[missing[0]], len(missing) - 1
             path = paths[missing[0]]
-            found = f"{path}, which is none, on line {line.number}"
+            found = f"{path}, which is no file, on line {line.number}"
             raise wrong(
                 self.path,
                 "paths of files",

@@ -58,8 +58,8 @@ def _limits(container: Container, threads: int) -> str:
     """Return the limits of the container, and their effect on so many threads."""
     limits = []
     if container.cores is not None:
-        stops = f", which stops {threads} thread{'s' * (threads != 1)} for a part of each period"
-        limits.append(f"{container.cores:g} cores{stops if container.cores < threads else ''}")
+        few = f"; {threads} thread{' is' if threads == 1 else 's are'} throttled"
+        limits.append(f"{container.cores:g} cores{few if container.cores < threads else ''}")
     if container.memory_bytes is not None:
         limits.append(f"{container.memory_bytes / 1e9:.1f} GB")
     return ", ".join(limits) or "no limits seen"

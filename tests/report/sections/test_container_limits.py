@@ -16,9 +16,9 @@ from tests.report.planted import results, row
         (2.0, 2, "2 cores"),
         (8.0, 2, "8 cores"),
         (1.5, 1, "1.5 cores"),
-        (1.5, 2, "1.5 cores, which stops 2 threads for a part of each period"),
-        (0.5, 1, "0.5 cores, which stops 1 thread for a part of each period"),
-        (2.0, 16, "2 cores, which stops 16 threads for a part of each period"),
+        (1.5, 2, "1.5 cores; 2 threads are throttled"),
+        (0.5, 1, "0.5 cores; 1 thread is throttled"),
+        (2.0, 16, "2 cores; 16 threads are throttled"),
     ],
 )
 def test_a_quota_below_the_threads_is_told_with_its_effect(
