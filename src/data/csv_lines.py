@@ -10,30 +10,20 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
+from src.data.csv_columns import Columns, Header, SplitName, wrong
 from src.data.pipeline.split import splits_named
-from src.errors import UsageError, describe
-from src.system import quoting
+from src.errors import describe
 
 if TYPE_CHECKING:
     from _csv import Reader
 
-SPLIT = "split"  # the column that a file need not have
-
 _SEPARATORS = ",;\t|"
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # first bytes of .xlsx and .ods, and of .xls
-_MOST_SHOWN = 10  # columns in a message
 _MOST_SPLITS = 4  # different values of a column of splits
-# Usual names of the columns, in lower case, the likeliest first.
-_USUAL = {
-    "path": "image_path filepath file_path filename file_name image file img_path image_name img "
-    "image_id id_code id",
-    "label": "class class_name labels target category species breed diagnosis label_name y",
-}
 
 
 class CSVLine(NamedTuple):
@@ -44,24 +34,6 @@ class CSVLine(NamedTuple):
     split: str  # empty if the file has no such column
     group: str  # empty if it has no such column, or no value there
     number: int  # of the line in the file
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Names of the columns.
-
-    Args:
-        path: column with the path of an image.
-        label: column with its class.
-        split: column with its split; None for no splits. The default ``split`` counts in this
-            spelling only.
-        group: column with its group; None for no groups.
-    """
-
-    path: str
-    label: str
-    split: str | None
-    group: str | None
 
 
 @dataclass
@@ -79,7 +51,7 @@ class CSVLines:
 
     lines: list[CSVLine] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
-    split: Literal["exact", "alike", "absent", "none"] = "none"
+    split: SplitName = "none"
     other_splits: list[str] = field(default_factory=list)
 
 
@@ -108,36 +80,13 @@ def read_lines(path: Path, columns: Columns) -> CSVLines:
         raise wrong(path, "a CSV file in UTF-8", describe(error)) from error
 
 
-def wrong(path: Path, expected: str, found: str, remedy: str | None = None) -> UsageError:
-    """Return the error about a CSV file."""
-    return UsageError(
-        f"data.file {path}",
-        expected=expected,
-        found=found,
-        remedy=remedy or "mend the file, or set data.file, data.root, data.path_column or the like",
-    )
-
-
-def absent(path: Path, column: str, names: Sequence[str], otherwise: str) -> UsageError:
-    """Return the error about a column that a CSV file does not have.
-
-    Args:
-        path: the file.
-        column: the column.
-        names: the columns of the file.
-        otherwise: the remedy besides the name of another column.
-    """
-    remedy = f"name one of these columns, or {otherwise}"
-    return wrong(path, f"the column {column}", ", ".join(names[:_MOST_SHOWN]), remedy)
-
-
 def _read_text(path: Path, columns: Columns, text: str) -> CSVLines:
     try:
         return _Reader(path, columns, text).read()
     except csv.Error:
         # A note may have quotes after a space that are no quotes of CSV, as in ``cat, "big" cat``.
         reader = _Reader(path, columns, text, skips_spaces=False)
-        if not reader.has_required():
+        if not reader.header.has(columns.path, columns.label):
             raise
         return reader.read()
 
@@ -171,12 +120,8 @@ class _Reader:
         if is_marked:
             next(self._rows)
         self._names = [name.strip() for name in next(self._rows, [])]
-        self._spelled = self._names_with_spaces(text, separator, is_marked=is_marked)
-
-    def has_required(self) -> bool:
-        """Return True if the file has the columns of the path and the label."""
-        needed = (self._columns.path, self._columns.label)
-        return all(self._positions(column) for column in needed)
+        spelled = self._names_with_spaces(text, separator, is_marked=is_marked)
+        self.header = Header(path, self._names, spelled)
 
     def read(self) -> CSVLines:
         """Read all lines.
@@ -185,10 +130,10 @@ class _Reader:
             UsageError: a column is missing, or a line is incomplete.
             csv.Error: a line is not valid.
         """
-        paths, labels = self._required()
+        paths, labels = self.header.required(self._columns.path, self._columns.label)
         result = CSVLines(columns=self._names)
-        splits, result.split = self._split()
-        groups = self._group()
+        splits, result.split = self.header.split(self._columns.split)
+        groups = self.header.group(self._columns.group)
         path, label = paths[0], labels[0]
         split = splits[0] if splits else None
         group = groups[0] if groups else None
@@ -237,8 +182,7 @@ class _Reader:
                     del values[position]
         if split is None and self._columns.split is not None:
             result.other_splits = [
-                # The option with the default would be the default.
-                self._spelled[position] if self._names[position] == SPLIT else self._names[position]
+                self.header.option(position)
                 for position, found in values.items()
                 if len(set(splits_named(found).values())) > 1 and set(splits_named(found)) == found
             ]
@@ -254,7 +198,7 @@ class _Reader:
                 names = [name.strip() for name in next(rows, [])]
             except csv.Error:
                 continue  # not this one; the error of the comma is reported
-            if all(_positions(names, column.strip()) for column in needed):
+            if Header(self._path, names, names).has(*needed):
                 return separator
             if len(names) > counts:
                 most, counts = separator, len(names)
@@ -272,55 +216,6 @@ class _Reader:
         # Quotes after a space may hold a separator.
         return names if len(names) == len(self._names) else self._names
 
-    def _required(self) -> tuple[list[int], list[int]]:
-        path, label = self._columns.path, self._columns.label
-        positions = self._positions(path), self._positions(label)
-        if all(positions):
-            return positions
-        options = {"path": path, "label": label}
-        remedies = [
-            quoting.shell(f"data.{kind}_column={self._usual(kind)}")
-            for (kind, _), position in zip(options.items(), positions, strict=True)
-            if not position
-        ]
-        more = " and more" if len(self._names) > _MOST_SHOWN else ""
-        raise wrong(
-            self._path,
-            f"the columns {path} and {label}",
-            f"{', '.join(self._names[:_MOST_SHOWN])}{more}" if self._names else "an empty file",
-            f"set {' '.join(remedies)}, or write the names of the columns into the first line",
-        )
-
-    def _split(self) -> tuple[list[int], Literal["exact", "alike", "absent", "none"]]:
-        column = self._columns.split
-        if column is None:
-            return [], "none"
-        if exact := _equal(self._spelled, column):
-            return exact, "exact"
-        if column == SPLIT:
-            return [], "none"  # nobody asked for the default
-        alike = self._positions(column)
-        return alike, "alike" if alike else "absent"
-
-    def _group(self) -> list[int]:
-        column = self._columns.group
-        if column is None:
-            return []
-        positions = self._positions(column)
-        if not positions:
-            raise absent(self._path, column, self._names, "leave the option out")
-        return positions
-
-    def _positions(self, column: str) -> list[int]:
-        """Return the positions of the columns with a name, as it is spelled if there is one."""
-        return _equal(self._spelled, column) or _positions(self._names, column.strip())
-
-    def _usual(self, kind: str) -> str:
-        """Return the column that is usual for a kind of value, or the word NAME."""
-        positions = (_positions(self._names, name) for name in _USUAL[kind].split())
-        return next((self._names[at[0]] for at in positions if at), "NAME")
-
-
 def _rows(text: str, separator: str, *, skips_spaces: bool) -> Reader:
     return csv.reader(
         io.StringIO(text, newline=""),
@@ -328,14 +223,3 @@ def _rows(text: str, separator: str, *, skips_spaces: bool) -> Reader:
         skipinitialspace=skips_spaces,
         strict=True,
     )
-
-
-def _positions(names: Sequence[str], column: str) -> list[int]:
-    """Return the positions of a column, in any case if only one fits."""
-    folded = column.casefold()
-    similar = [position for position, name in enumerate(names) if name.casefold() == folded]
-    return _equal(names, column) or (similar if len(similar) == 1 else [])
-
-
-def _equal(names: Sequence[str], column: str) -> list[int]:
-    return [position for position, name in enumerate(names) if name == column]

@@ -11,7 +11,8 @@ import numpy as np
 
 from src.data import csv_notes
 from src.data.classes import require_classes
-from src.data.csv_lines import Columns, CSVLine, CSVLines, absent, read_lines, wrong
+from src.data.csv_columns import Columns, absent, wrong
+from src.data.csv_lines import CSVLine, CSVLines, read_lines
 from src.data.dataset import Photographs
 from src.data.dataset_module import DatasetModule
 from src.data.folder_walk import require_inside
