@@ -208,6 +208,9 @@ class CSVDataset(Photographs):
         folders: set[str] = set()
         missing: list[int] = []
         for position, path in enumerate(paths):
+            if "\0" in path:
+                missing.append(position)  # no file has such a name
+                continue
             # Two system calls per file check that it exists and is no link: 2 microseconds.
             folder = os.path.dirname(path)  # noqa: PTH120
             if folder not in folders:
