@@ -29,9 +29,15 @@ def adopt(data: ImageDataModule, ckpt_path: str | None, trained: Run | None) -> 
         return
     record = split_record.read(origin)
     data.source.every_class = record is not None
-    if record is not None:
-        data.pinned = PinnedSplits(record, strict=origin == trained)
-        data.load()  # the callbacks print its notes before the first step
+    data.source.is_new_training = False
+    if record is None:
+        return
+    data.pinned = PinnedSplits(record, strict=origin == trained)
+    data.load()  # the callbacks print its notes before the first step
+    if trained is not None and not data.pinned.is_applied:
+        data.source.is_new_training = True
+        data.pinned = PinnedSplits(record, strict=False)
+        data.load()
 
 
 def store(data: ImageDataModule, run: Run) -> None:

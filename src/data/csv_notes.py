@@ -18,6 +18,7 @@ def notes(
     read: CSVLines,
     names: Sequence[str],
     splits: Sequence[Split | None],
+    split_column: str | None,
     group_column: str | None,
     class_names: Sequence[str],
 ) -> list[str]:
@@ -27,6 +28,7 @@ def notes(
         read: the lines.
         names: the name of each line's image.
         splits: the split that the file gives each line.
+        split_column: column of splits.
         group_column: column of groups.
         class_names: the classes.
     """
@@ -35,6 +37,11 @@ def notes(
         f"{quoting.shell(f'data.split_column={name}')} uses it"
         for name in read.other_splits
     ]
+    if read.split == "absent":
+        found.append(
+            f"the file has no column {split_column}, which data.split_column names, and so gives no "
+            "splits"
+        )
     labels = _several(names, (line.label for line in read.lines))
     if labels:
         name = next(iter(labels))
@@ -52,8 +59,8 @@ def notes(
         if leaks:
             name = next(iter(leaks))
             found.append(
-                f"{len(leaks)} {kind} are in more than one split, such as {name}: accuracy is "
-                "too good there"
+                f"{len(leaks)} {kind} are in more than one split, such as {name}: accuracy there "
+                "is too high"
             )
     return [one_line(note) for note in [*found, *similar_names(class_names)]]
 
@@ -76,12 +83,12 @@ def remedy_for_missing(path: str, column: str) -> str | None:
         column: name of the column with the path.
     """
     wanted = Path(path)
-    if wanted.exists():
+    if os.path.exists(wanted):  # noqa: PTH110  # Path.exists raises for a name that is too long
         return None  # a folder or a pipe
     try:
         names = sorted(os.listdir(wanted.parent))  # noqa: PTH208  # names are enough
-    except OSError:
-        return None  # the folder is missing too
+    except (OSError, ValueError):
+        return None  # the folder is missing too, or its name is none
     for name in names:
         if name.casefold() == wanted.name.casefold():
             return f"write the name as the file has it, {name}"

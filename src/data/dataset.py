@@ -35,6 +35,9 @@ class Dataset(ABC):
     every_class: bool = True
     """Draw splits that each have every class; False for a training that recorded no splits."""
 
+    is_new_training: bool = True
+    """Refuse splits that a training must not begin with; False for the data of an earlier one."""
+
     def __post_init__(self) -> None:
         """Check the options' ranges, as a dataclass does after its constructor.
 

@@ -53,11 +53,13 @@ class PinnedSplits:
         record: the splits of the training.
         strict: refuse other classes and other images; if False, use them as they are.
         notes: lines for the user about the differences, once the splits are applied.
+        is_applied: False if the images are others, which have splits of their own.
     """
 
     record: SplitRecord
     strict: bool = True
     notes: list[str] = field(default_factory=list)
+    is_applied: bool = field(init=False, default=True)
     _parts: Parts[LabelledImages] | None = field(init=False, default=None, repr=False)
 
     def applied(
@@ -102,6 +104,7 @@ class PinnedSplits:
                     found=f"{present} of them",
                     remedy=_REMEDY,
                 )
+            self.is_applied = False
             self.notes = [
                 one_line(f"{folder} does not hold the images of the training: its splits are new")
             ]

@@ -89,6 +89,7 @@ def data_of(run: Run) -> DatasetModule:
     record = split_record.read(run)
     module.pinned = None if record is None else PinnedSplits(record)
     module.source.every_class = record is not None
+    module.source.is_new_training = False
     return module
 
 

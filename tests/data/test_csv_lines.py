@@ -10,6 +10,7 @@ import pytest
 from src.data.csv_lines import Columns, read_lines
 from src.data.datasets.csv_file import CSVFile
 from src.errors import UsageError
+from tests.data.test_folder_layout import require_cases
 from tests.data.test_own_images import photos
 
 COLUMNS = Columns("path", "label", "split", None)
@@ -34,6 +35,11 @@ FORMS: dict[str, bytes] = {
     "a comma at the end of each line": b"path,label\ncat/0.png,cat,\ndog/0.png,dog,\n",
     "commas in quotes": b'path,label,note\ncat/0.png,cat,"a, b"\ndog/0.png,dog,c;d\n',
     "semicolons in a value": b"path,label,note\ncat/0.png,cat,a;b;c;d\ndog/0.png,dog,\n",
+    "quotes after a space in a note": b'path,label,note\ncat/0.png,cat, "big" cat\ndog/0.png,dog,\n',
+    "an open quote after a space": b'path,label,note\ncat/0.png,cat, "big\ndog/0.png,dog,\n',
+    "quotes after a space in a name": b'path,label, "big" cat\ncat/0.png,cat,\ndog/0.png,dog,\n',
+    "a column twice": b"path,label,label\ncat/0.png,cat,cat\ndog/0.png,dog, dog\n",
+    "a column twice, one with a space": b"path,label, label\ncat/0.png,cat,1\ndog/0.png,dog,2\n",
     "no line end at the end": b"path,label\ncat/0.png,cat\ndog/0.png,dog",
 }
 
@@ -61,14 +67,18 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "a label with a comma": (
         b"path,label\na.png,cats, dogs\n",
         "2 values on every line, as in the first one; found 3 on line 2; put a value that contains "
-        "the separator in quotes",
+        "the separator in quotes, or name the column in the first line",
     ),
     "a path with a comma": (b"path,label\na, b.png,cat\n", "found 3 on line 2"),
     "row names without a column, as R writes them": (
         b'"path","label"\n"1","a.png","cat"\n',
         "found 3 on line 2",
     ),
-    "two columns of labels": (b"path,label,label\na.png,cat,7\n", "one column label; found 2"),
+    "two columns of labels": (b"path,label,label\na.png,cat,7\n", "one column label; found 2 that differ on"),
+    "quotes that are wrong": (b'path,label\n"a.png" x,cat\n', "',' expected after"),
+    "quotes that are open": (b'path, "label"\na.png, "cat\n', "unexpected end of data"),
+    "no separator in the line that names it": (b"sep=\n\npath,label\na.png,cat\n", "found sep="),
+    "a separator that is none": (b"sep=a\npath,label\na.png,cat\n", "found sep=a"),
     "usual names": (
         b"filename;class\na.png;cat\n",
         "found filename, class; set data.path_column=filename data.label_column=class",
@@ -99,17 +109,67 @@ def test_a_mistake_in_a_file_is_named_in_one_line(mistake: str, tmp_path: Path) 
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("columns", [Columns("path", "label", "fold", None), COLUMNS])
-def test_a_column_of_splits_that_is_asked_for_must_be_there(
-    columns: Columns, tmp_path: Path
+# The name of the column of splits in a file, the option, and how the column is found.
+SPLIT_NAMES = [
+    ("split", "split", "exact"),
+    ("Split", "split", "none"),
+    ("SPLIT", "split", "none"),
+    (" split", "split", "none"),
+    ("split ", "split", "none"),
+    ("fold", "split", "none"),
+    ("split", None, "none"),
+    ("Split", "Split", "exact"),
+    ("Split", "SPLIT", "alike"),
+    (" split", " split", "exact"),
+    ("split", " split", "alike"),
+    ("Fold", "fold", "alike"),
+    (" fold", "fold", "alike"),
+    ("split", "fold", "absent"),
+]
+
+
+@pytest.mark.parametrize(("name", "option", "found"), SPLIT_NAMES)
+def test_the_column_of_splits_is_like_the_option_if_it_was_asked_for(
+    name: str, option: str | None, found: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "labels.csv"
-    file.write_text("path,label\na.png,cat\n")
-    if columns is COLUMNS:  # nobody asked for the default
-        assert read_lines(file, columns).lines[0].split == ""
-        return
-    with pytest.raises(UsageError, match="expected the column fold; found path, label"):
-        read_lines(file, columns)
+    file.write_text(f"path,label,{name}\na.png,cat,test\n")
+    read = read_lines(file, Columns("path", "label", option, None))
+    assert read.split == found
+    assert read.lines[0].split == ("test" if found in {"exact", "alike"} else "")
+
+
+@pytest.mark.parametrize("head", ["path,label", " path,label", "path, label", "path ,label "])
+@pytest.mark.parametrize("option", ["label", " label", "LABEL", "label "])
+def test_spaces_around_the_name_of_a_column_do_not_count(
+    head: str, option: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(f"{head}\na.png,cat\n")
+    [line] = read_lines(file, Columns(" path", option, None, None)).lines
+    assert (line.path, line.label) == ("a.png", "cat")
+
+
+@pytest.mark.parametrize("column", ["none", "fold"])
+def test_a_column_of_splits_that_is_asked_for_must_be_there(column: str, tmp_path: Path) -> None:
+    lines = images("{}/{}.png")
+    message = (
+        f"expected the column {column}; found path, label; name one of these columns, or set "
+        "data.split_column=null to draw the splits"
+    )
+    with pytest.raises(UsageError, match=message):
+        listed(tmp_path, *lines, split_column=column).prepare_data()
+    with pytest.raises(UsageError, match=message):
+        listed(tmp_path, *lines, split_column=column).load()
+
+
+def test_splits_are_drawn_without_a_column_of_splits(tmp_path: Path) -> None:
+    drawn = listed(tmp_path, *images("{}/{}.png"))
+    before = {split: indices.tolist() for split, (_, indices) in drawn.load().items()}
+    lines = [f"{line},train" for line in images("{}/{}.png")]
+    data = listed(tmp_path, *lines, head="path,label,split", split_column=None)
+    assert {split: indices.tolist() for split, (_, indices) in data.load().items()} == before
+    assert data.notes == []
 
 
 def test_a_column_of_groups_that_is_asked_for_must_be_there(tmp_path: Path) -> None:
@@ -131,23 +191,36 @@ def images(write: str) -> list[str]:
     ]
 
 
-def test_a_split_column_in_capitals_is_used(tmp_path: Path) -> None:
+def test_a_split_column_in_capitals_is_used_if_it_was_asked_for(tmp_path: Path) -> None:
     lines = [
         f"{name}/{number}.png,{name},{'TRAIN' if number else 'Test'}"
         for name in ("cat", "dog")
         for number in range(8)
     ]
-    data = listed(tmp_path, *lines, head="Path,Label,Split")
+    data = listed(tmp_path, *lines, head="Path,Label,Split", split_column="SPLIT")
     assert data.count("test") == 2
+    assert listed(tmp_path, *lines, head="Path,Label,Split").count("test") == 4
 
 
-@pytest.mark.parametrize("name", ["subset", "partition", "set", "data set"])
+@pytest.mark.parametrize("values", ["1 2", "a ", "fold"])
+@pytest.mark.parametrize("name", ["Split", "SPLIT", " split"])
+def test_a_column_that_nobody_asked_for_may_have_any_values(
+    name: str, values: str, tmp_path: Path
+) -> None:
+    words = values.split(" ")
+    lines = [f"{line},{words[at % len(words)]}" for at, line in enumerate(images("{}/{}.png"))]
+    data = listed(tmp_path, *lines, head=f"path,label,{name}")
+    data.prepare_data()
+    assert (data.count("test"), data.notes) == (4, [])
+
+
+@pytest.mark.parametrize("name", ["subset", "Split", " split", "partition", "set", "data set"])
 def test_another_column_of_splits_is_told(name: str, tmp_path: Path) -> None:
     lines = [
         f"{line},{'train' if at % 4 else 'val'}" for at, line in enumerate(images("{}/{}.png"))
     ]
     data = listed(tmp_path, *lines, head=f"path,label,{name}")
-    option = "'data.split_column=data set'" if " " in name else f"data.split_column={name}"
+    option = f"'data.split_column={name}'" if " " in name else f"data.split_column={name}"
     assert data.notes == [
         f"the column {name} has names of splits and is not used: {option} uses it"
     ]
@@ -189,10 +262,18 @@ MISSING = {
 
 @pytest.mark.parametrize("path", MISSING)
 def test_a_missing_file_is_named_with_what_is_like_it(path: str, tmp_path: Path) -> None:
+    if path == "cat/0.PNG":
+        require_cases(tmp_path, "0.png 0.PNG")
     with pytest.raises(UsageError) as caught:
         listed(tmp_path, *images("{}/{}.png"), f"{path},cat").prepare_data()
     message = str(caught.value)
     assert f"{tmp_path}/{path}, which is no file, on line 18; {MISSING[path]}" in message
+
+
+@pytest.mark.parametrize("path", ["iVBOR" * 999, "iVBOR/w0K" * 999, "a\0.png", "a\0/b.png"])
+def test_a_path_that_no_file_can_have_is_refused_in_one_line(path: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="on line 18; mend the file|line contains NUL"):
+        listed(tmp_path, *images("{}/{}.png"), f"{path},cat").prepare_data()
 
 
 def test_all_missing_files_are_counted(tmp_path: Path) -> None:

@@ -11,15 +11,17 @@ import numpy as np
 
 from src.data import csv_notes
 from src.data.classes import require_classes
-from src.data.csv_lines import Columns, CSVLine, CSVLines, read_lines, wrong
+from src.data.csv_columns import Columns, absent, wrong
+from src.data.csv_lines import CSVLine, CSVLines, read_lines
 from src.data.dataset import Photographs
 from src.data.dataset_module import DatasetModule
 from src.data.folder_walk import require_inside
-from src.data.groups import fill_in_together
+from src.data.groups import connected, fill_in_together
 from src.data.image_names import ImageNames
 from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_files import ImageFiles
 from src.data.pipeline.split import SPLITS, HeldOutShare, Parts, Split, fill_in, splits_named
+from src.errors import UsageError
 from src.system.paths import user_path
 
 _ELSEWHERE = (
@@ -45,7 +47,8 @@ class CSVDataset(Photographs):
         path_column: column with the path of an image.
         label_column: column with its class.
         split_column: column with ``train``, ``val`` or ``test``, or another common name of these,
-            such as ``Validation``; the file need not have the column ``split``.
+            such as ``Validation``; null to draw the splits. The file need not have the column
+            ``split``, which counts in this spelling only.
         group_column: column of what several images show, such as a patient or a place; a split
             that is drawn gets all images of a group or none. By default each image is its own.
         val_share: share of the images for validation, if the file has no such split; if it has
@@ -59,7 +62,7 @@ class CSVDataset(Photographs):
     root: str | None = None
     path_column: str = "path"
     label_column: str = "label"
-    split_column: str = "split"
+    split_column: str | None = "split"
     group_column: str | None = None
     val_share: HeldOutShare = 0.1
     test_share: HeldOutShare = 0.2
@@ -89,7 +92,12 @@ class CSVDataset(Photographs):
     @property
     def notes(self) -> list[str]:
         return csv_notes.notes(
-            self._read, self._names, self._splits(), self.group_column, self.class_names
+            self._read,
+            self._names,
+            self._splits(as_before=self._is_earlier),
+            self.split_column,
+            self.group_column,
+            self.class_names,
         )
 
     def prepare(self) -> None:
@@ -98,12 +106,35 @@ class CSVDataset(Photographs):
         Raises:
             UsageError: a file is missing or outside of the root, or a line is incomplete.
         """
-        self._splits()
+        self._splits(as_before=self._is_earlier)
         _ = self._images
 
     def load(self, split_seed: int) -> Parts[LabelledImages]:
+        _ = self._images
+        if not self.every_class:
+            return self._drawn(split_seed, as_before=True)
+        try:
+            return self._drawn(split_seed, as_before=False)
+        except UsageError:
+            if self.is_new_training:
+                raise
+            # The training began by the rules of its time, and its record replaces this draw.
+            return self._drawn(split_seed, as_before=True)
+
+    @property
+    def _is_earlier(self) -> bool:
+        return not (self.every_class and self.is_new_training)
+
+    def _drawn(self, split_seed: int, *, as_before: bool) -> Parts[LabelledImages]:
+        """Return the splits.
+
+        Args:
+            split_seed: seed of the splits that the file does not define.
+            as_before: draw each line alone, and read only a column of splits that has exactly the
+                name of the option, as earlier versions did.
+        """
         images = self._images
-        named = np.array(self._splits(), dtype=object)
+        named = np.array(self._splits(as_before=as_before), dtype=object)
         existing = {
             split: (images, indices)
             for split in SPLITS
@@ -112,14 +143,15 @@ class CSVDataset(Photographs):
         if existing and "train" not in existing:
             raise wrong(self.path, "images whose split is train", "none")
         shares = self.val_share, self.test_share
-        # A training that recorded no splits drew each line alone.
-        if self.every_class and self._has_groups:
-            groups = [
-                (line.group,) if line.group else name  # a group may be called as an image is
-                for line, name in zip(self._lines, self._names, strict=True)
-            ]
+        if not as_before and self._has_groups:
             together = fill_in_together(
-                existing, images, groups, *shares, split_seed, self.class_names
+                existing,
+                images,
+                connected(self._names, [line.group for line in self._lines]),
+                *shares,
+                split_seed,
+                self.class_names,
+                unit="groups of data.group_column" if self.group_column else "different images",
             )
             return {**together}
         return fill_in(
@@ -145,11 +177,23 @@ class CSVDataset(Photographs):
         """True if some images belong together: lines of one group, or of one image."""
         return self.group_column is not None or len(set(self._names)) < len(self._names)
 
-    def _splits(self) -> list[Split | None]:
-        """Return the split of each line."""
+    def _splits(self, *, as_before: bool) -> list[Split | None]:
+        """Return the split that the file gives each line.
+
+        Args:
+            as_before: see :meth:`_drawn`.
+        """
+        kind = self._read.split
+        if kind == "absent" and not as_before:
+            otherwise = "set data.split_column=null to draw the splits"
+            raise absent(self.path, str(self.split_column), self._read.columns, otherwise)
+        if kind in {"absent", "none"} or (kind == "alike" and as_before):
+            return [None] * len(self._lines)
         named = splits_named(sorted({line.split for line in self._lines}))
         for line in self._lines:
-            if line.split and line.split not in named:
+            if not line.split:
+                raise wrong(self.path, "a split on every line", f"nothing on line {line.number}")
+            if line.split not in named:
                 raise wrong(
                     self.path,
                     f"one of {', '.join(SPLITS)} as split",
@@ -164,6 +208,9 @@ class CSVDataset(Photographs):
         folders: set[str] = set()
         missing: list[int] = []
         for position, path in enumerate(paths):
+            if "\0" in path:
+                missing.append(position)  # no file has such a name
+                continue
             # Two system calls per file check that it exists and is no link: 2 microseconds.
             folder = os.path.dirname(path)  # noqa: PTH120
             if folder not in folders:

@@ -84,6 +84,18 @@ def _split_word(name: str) -> tuple[str, tuple[str, ...]] | None:
     return splits[0], rest
 
 
+def named(labels: Sequence[int], class_names: Sequence[str] | None) -> str:
+    """Return the names of classes for a message: of the first few, and the number of others.
+
+    Args:
+        labels: the classes.
+        class_names: in label order; None if they are not known.
+    """
+    names = [class_names[label] if class_names else f"class {label}" for label in labels[:_NAMED]]
+    names += [f"{len(labels) - _NAMED} more classes"] if len(labels) > _NAMED else []
+    return ", ".join(names)
+
+
 def hold_out(
     indices: NDArray[np.int64],
     targets: NDArray[np.int64],
@@ -116,14 +128,10 @@ def hold_out(
     labels, counts = np.unique(targets[indices], return_counts=True)
     if not len(labels) or counts.min() < 2:  # noqa: PLR2004  # one in each part
         scarce = [int(label) for label in labels[counts < 2]]  # noqa: PLR2004
-        names = [
-            class_names[label] if class_names else f"class {label}" for label in scarce[:_NAMED]
-        ]
-        names += [f"{len(scarce) - _NAMED} more classes"] if len(scarce) > _NAMED else []
         raise UsageError(
             "data",
             expected="enough images of every class to split them",
-            found=f"too few of {', '.join(names)}" if names else "no images",
+            found=f"too few of {named(scarce, class_names)}" if scarce else "no images",
             remedy="add images, or lay out train/, val/ and test/ folders yourself",
         )
     size = max(math.ceil(share * len(indices)), len(labels))
