@@ -38,7 +38,9 @@ class ResumedSchedule(Callback):
                 peak = float(schedule.base_lrs[0])
                 after = peak * schedule.lr_lambdas[0](schedule.last_epoch)
                 if not math.isclose(before, after, abs_tol=_SAME * peak):
-                    print(
+                    line = (
                         f"the learning rate goes on at {after:.3g}, where it was {before:.3g}: its "
                         f"schedule has {int(trainer.estimated_stepping_batches)} steps now"
                     )
+                    bar = trainer.progress_bar_callback
+                    (bar.print if bar else print)(line)  # else the bar would overwrite it

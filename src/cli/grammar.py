@@ -60,7 +60,7 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
         return ["--help"]
     subcommand, words = _split_subcommand(argv)
     require_plain(words)
-    arguments = sort_arguments(words, configs)
+    arguments = sort_arguments(words, configs, late=SUBCOMMANDS if words is argv else ())
     _choose_architecture(arguments, configs)
     files = [configs / "train.yaml"]
     chosen = {*arguments.groups, *_groups_with_a_class(arguments)}
@@ -201,7 +201,10 @@ def _split_subcommand(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
 
 
 def sort_arguments(
-    argv: Sequence[str], configs: Path, help_command: str = "python -m src.train --help"
+    argv: Sequence[str],
+    configs: Path,
+    help_command: str = "python -m src.train --help",
+    late: Sequence[str] = (),
 ) -> SortedArguments:
     """Sort ``group=name``, ``a.b=value``, ``--a.b=value``, ``--a.b value`` and ``--config FILE``.
 
@@ -209,6 +212,7 @@ def sort_arguments(
         argv: the arguments, without the program's name and the subcommand.
         configs: the folder of configuration files.
         help_command: prints the options; a message mentions it.
+        late: subcommands that may come first, where none of them does.
 
     Raises:
         UsageError: an argument is of no such form.
@@ -225,22 +229,20 @@ def sort_arguments(
             if "=" not in word and word not in FLAGS:
                 arguments.rest += [value for value in [next(pending, None)] if value is not None]
         else:
-            _add_short_form(word, arguments, configs, help_command)
+            remedy = f"write {word} before the options" if word in late else f"see {help_command}"
+            _add_short_form(word, arguments, configs, remedy)
     return arguments
 
 
-def _add_short_form(
-    word: str, arguments: SortedArguments, configs: Path, help_command: str
-) -> None:
+def _add_short_form(word: str, arguments: SortedArguments, configs: Path, remedy: str) -> None:
     """Add ``group=name`` or ``a.b=value``."""
     name, equals, value = word.partition("=")
     if not equals or not name:
-        is_late = word in SUBCOMMANDS
         raise UsageError(
             "command line",
             expected="group=name, a.b=value or --option value",
             found=word,
-            remedy=f"write {word} before the options" if is_late else f"see {help_command}",
+            remedy=remedy,
         )
     if (configs / name).is_dir():
         arguments.groups[name] = value

@@ -51,6 +51,8 @@ def data_of(run: Run) -> DatasetModule:
     data = {**data, "class_path": class_path}
     options = data.get("init_args")
     if isinstance(options, dict):
+        if options.get("cache_dir") == "":  # which trainings took for the default
+            options = options | {"cache_dir": None}
         paths = {name: options[name] for name in PATHS if isinstance(options.get(name), str)}
         resolved = {name: str(started_in.find(run, path)) for name, path in paths.items()}
         # The parser takes UTF-8 only. Any other path stays relative to the folder of the training.

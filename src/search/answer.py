@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import msgspec
+
 from src.benchmark.statistics.shares import wilson
+from src.report.sections.speedups import ONE_PROCESS
 from src.search.limits import (
     accuracy_interval,
     accuracy_verdict,
@@ -20,9 +23,8 @@ from src.search.records import Answer, JudgedFile, Limits, Measured
 
 _Z = 1.96  # standard errors in half a 95 % interval
 _MEASURE_IT = (
-    "The same command measures it without a new training if more processes time it: leave out "
-    "benchmark=quick, or set benchmark.processes=5; for a file that loads slowly, set a larger "
-    "benchmark.max_seconds."
+    "Repeat the command with more processes; it trains nothing again: without benchmark=quick, or "
+    "with benchmark.processes=5; for a file that loads slowly, with a larger benchmark.max_seconds."
 )
 
 
@@ -52,7 +54,7 @@ def answer_of(judged: Sequence[Measured], limits: Limits) -> Answer | None:
 
     If the test images do not show that limit for the chosen file, as for an int8 file that lost
     some accuracy, one for which they do goes before it. So does a file whose interval is measured
-    before one whose interval is assumed.
+    before one whose interval is assumed; the answer names that one if its network is better.
     """
     files = [
         _Choice(candidate, file)
@@ -70,7 +72,11 @@ def answer_of(judged: Sequence[Measured], limits: Limits) -> Answer | None:
                 choice for choice in equals if choice.validation_top1 == best.validation_top1
             ]
         chosen = min(equals, key=lambda choice: (choice.seconds, -choice.validation_top1))
-        return _answer(_shown(chosen, allowed, limits), limits)
+        shown = _shown(chosen, allowed, limits)
+        answer = _answer(shown, limits)
+        if shown is chosen or not (better := _better(chosen, shown, limits)):
+            return answer
+        return msgspec.structs.replace(answer, sentence=f"{answer.sentence} {better}")
     if not files:
         return None
     return _answer(
@@ -108,6 +114,18 @@ def _shown(chosen: _Choice, allowed: Sequence[_Choice], limits: Limits) -> _Choi
             -choice.validation_top1,
             choice.seconds,
         ),
+    )
+
+
+def _better(chosen: _Choice, shown: _Choice, limits: Limits) -> str:
+    """Return what would settle a better network than the shown one; empty if there is none."""
+    points = 100 * (chosen.validation_top1 - shown.validation_top1)
+    is_accurate = accuracy_verdict(chosen.file, limits) in {None, "pass"}
+    if points <= 0 or not is_accurate or not assumption(chosen.file, limits):
+        return ""
+    return (
+        f"{chosen.file.folder} is better by {points:.2f} points on the validation images, but its "
+        f"latency was timed in {ONE_PROCESS}. {_MEASURE_IT}"
     )
 
 

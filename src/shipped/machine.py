@@ -219,7 +219,9 @@ def _groups() -> Iterator[str]:
             if controller in own:
                 own[controller] = path
     for mount, path in (("sys/fs/cgroup", own[""]), ("sys/fs/cgroup/cpu", own["cpu"])):
-        parts = [part for part in path.split("/") if part not in {"", ".", ".."}]
+        parts = [part for part in path.split("/") if part not in {"", "."}]
+        if ".." in parts:  # a path on the host: the mounted group is the container's own
+            parts = []
         for count in range(len(parts) + 1):
             yield "/".join([mount, *parts[:count]])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import errno
 import re
 from collections.abc import Iterator
@@ -10,11 +11,22 @@ from src.errors import one_line
 
 _AGAIN = "what was written before is whole; run the command again"
 
+# A sector that cannot be read, or one on the disk of a file server.
+FAILING = frozenset(getattr(errno, name, errno.EIO) for name in ("EIO", "EREMOTEIO"))
+_TAKEN_AWAY = frozenset({errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN})
+_SILENT = frozenset({errno.ETIMEDOUT, errno.EHOSTUNREACH})
+_REMOVED = frozenset({errno.ENODEV, errno.ENXIO})
+# Errors for which a disk or its connection is to blame, and no file on it.
+OF_DISKS = FAILING | _TAKEN_AWAY | _SILENT | _REMOVED
+
 # Errors about a file, each with its remedy.
 _FILE_ERRORS = {
     errno.ENOSPC: "the disk is full; make room",
     errno.EDQUOT: "the quota of the disk is used up; make room",
-    errno.EIO: "the disk fails (input/output error); look into the system's log, use another disk",
+    **dict.fromkeys(
+        FAILING,
+        "the disk fails (input/output error); look into the system's log, use another disk",
+    ),
     errno.EROFS: "the disk is read-only; name a folder elsewhere, as trainer.default_root_dir=PATH",
     errno.EACCES: "permission denied; change its permissions or name another folder",
     errno.EPERM: "it may not be changed; change its permissions or name another folder",
@@ -22,15 +34,21 @@ _FILE_ERRORS = {
     errno.EEXIST: "something else is there; remove it",
     errno.ENOTDIR: "it is not in a folder; if it was before, the folder was replaced: put it back",
     **dict.fromkeys(
-        (errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN),
-        "the network disk that it is on was taken away; connect it again",
+        _TAKEN_AWAY, "the network disk that it is on was taken away; connect it again"
     ),
+    **dict.fromkeys(
+        _SILENT, "the network disk or server that it is on does not answer; connect it again"
+    ),
+    **dict.fromkeys(_REMOVED, "the disk that it is on was removed; connect it again"),
     errno.EFBIG: "a file may not be that large here; raise ulimit -f or use another disk",
     errno.EMFILE: "too many files are open; raise ulimit -n or lower data.num_workers",
     errno.ENFILE: "too many files are open on this machine; end other programs",
 }
-# The DataLoader raises a worker's error again from its text, without the attribute errno.
-_ERRNO = re.compile(r"\[Errno (\d+)\]")
+# The DataLoader raises a worker's error again from its text, without the attributes. The text is a
+# traceback: its last such line is the error's own, and ends with the path as Python quotes it.
+_ERRNO = re.compile(
+    r"""\[Errno (\d+)\](?:[^\n]*?: ('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"))?"""
+)
 
 # Messages of torch's RuntimeErrors, which have no class of their own.
 _MEMORY = re.compile(
@@ -91,11 +109,13 @@ def _explain(error: BaseException) -> str | None:  # noqa: PLR0911  # one return
 
 
 def _explain_file_error(error: OSError) -> str | None:
-    match = _ERRNO.search(str(error))
-    number = error.errno if error.errno is not None else int(match[1]) if match else None
+    number, name = error.errno, error.filename
+    if number is None:
+        for match in _ERRNO.finditer(str(error)):
+            number, name = int(match[1]), ast.literal_eval(match[2]) if match[2] else None
     if number not in _FILE_ERRORS:
         return None
-    file = f"{error.filename}: " if error.filename else ""
+    file = f"{name}: " if name else ""
     return f"{file}{_FILE_ERRORS[number]}; {_AGAIN}"
 
 

@@ -9,6 +9,7 @@ import yaml
 from src.errors import describe
 
 MAX_VALUES = 100_000
+_MERGE = "tag:yaml.org,2002:merge"
 
 
 class RepeatedKeyError(ValueError):
@@ -59,16 +60,16 @@ def _require_different_keys(top: yaml.Node) -> None:
         if isinstance(node, yaml.SequenceNode):
             pending += node.value
         elif isinstance(node, yaml.MappingNode):
-            lines: dict[str, int] = {}
+            lines: dict[tuple[str, str], int] = {}
             for key, value in node.value:
-                line = key.start_mark.line + 1
-                if isinstance(key, yaml.ScalarNode) and key.value in lines:
-                    raise RepeatedKeyError(
-                        f"{key.value} twice, on lines {lines[key.value]} and {line}"
-                    )
-                if isinstance(key, yaml.ScalarNode):
-                    lines[key.value] = line
                 pending.append(value)
+                # PyYAML merges what each << names.
+                if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
+                    continue
+                line, kind = key.start_mark.line + 1, (key.tag, key.value)  # 1 is not "1"
+                if kind in lines:
+                    raise RepeatedKeyError(f"{key.value} twice, on lines {lines[kind]} and {line}")
+                lines[kind] = line
 
 
 def _count(value: Any) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import ProgressBar
 from PIL import Image
 
 from src.callbacks.checkpoint import LastCheckpoint
@@ -57,6 +58,7 @@ def fit(
     resume: bool = False,
     stop_after: int | None = None,
     batch_size: int = 4,
+    bar: ProgressBar | None = None,
     **options: Any,
 ) -> list[tuple[float, float, bool]]:
     """Train ``epochs`` epochs, or stop in the schedule of so many; return what was recorded."""
@@ -67,6 +69,8 @@ def fit(
     recorder, last = Recorder(), LastCheckpoint()
     last.dirpath = str(folder)
     callbacks: list[Callback] = [recorder, ResumedSchedule(), last]
+    if bar:
+        callbacks.append(bar)
     if stop_after:
         callbacks.append(Stop(stop_after))
     training = trainer(
@@ -160,3 +164,35 @@ def test_a_longer_schedule_is_told(
     assert line.startswith("the learning rate goes on at ")
     assert float(line.split()[6].rstrip(",")) == pytest.approx(after, rel=0.15)
     assert line.endswith(f"its schedule has {12 * epochs} steps now")
+
+
+class Lines(ProgressBar):
+    """A bar that notes what is printed through it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.printed: list[str] = []
+
+    def disable(self) -> None:
+        """Lightning calls this outside of the first process."""
+
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        self.printed += map(str, args)
+
+
+def test_the_line_is_printed_through_the_progress_bar(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(photos, tmp_path, 2)
+    bar = Lines()
+    fit(photos, tmp_path, 6, resume=True, bar=bar, enable_progress_bar=True)
+    assert [line[:26] for line in bar.printed] == ["the learning rate goes on "]
+    assert "the learning rate goes on" not in capsys.readouterr().out
+
+
+def test_a_change_within_a_tenth_of_the_peak_is_not_told(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(photos, tmp_path, 8, stop_after=1)
+    fit(photos, tmp_path, 9, resume=True)
+    assert "the learning rate goes on" not in capsys.readouterr().out

@@ -33,6 +33,7 @@ MISTAKES: list[tuple[tuple[str, ...], str]] = [
     (("data.batch_size=3",), "data: expected one of "),
     ((DIGITS, "model=resnet34"), "model: expected data=NAME and options of the data only"),
     ((DIGITS, "photos"), "see python -m src.data --help"),
+    ((DIGITS, "test"), "found test; see python -m src.data --help"),  # it has no subcommands
     ((DIGITS, "data.batch_size=&a [*a]"), "data.batch_size: expected a plain value"),
     (("--config", "missing.yaml"), "missing.yaml (No such file or directory)"),
     (("--config=no_data.yaml",), "no_data.yaml without it"),

@@ -98,6 +98,7 @@ def test_a_model_by_class_name_replaces_the_default_model(configs: Path) -> None
         (["=3"], r"command line: .*found =3"),
         (["model=resnet34", "fit"], r"command line: .*; found fit; write fit before the options"),
         (["--config", "x.yaml", "test"], r"found test; write test before the options"),
+        (["fit", "model=resnet34", "test"], r"found test; see python -m src.train --help$"),
     ],
 )
 def test_an_argument_that_is_not_understood_is_named_in_one_line(

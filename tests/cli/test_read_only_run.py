@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib
 import io
+import json
 import os
 import sys
 from pathlib import Path
@@ -23,6 +24,7 @@ from src.run.folder import Run
 from src.system import partial_files, writable_folder
 from tests.compare.test_comparison import file, keep
 from tests.report.planted import results
+from tests.report.writers.test_cards import manifest
 from tests.support.user_files import contents
 
 # A disk that is mounted read-only; folders of another user, as Docker leaves them; files that are
@@ -75,16 +77,62 @@ def test_a_command_refuses_a_run_that_cannot_be_written_before_it_works(
     assert contents(run.folder) == before
 
 
-@pytest.mark.parametrize("name", ["exports", "measurements"])
-def test_a_folder_of_another_user_within_a_run_is_named(
-    name: str, run: Run, monkeypatch: pytest.MonkeyPatch
+# Folders of a run, and the commands that write to each.
+WRITERS: dict[str, set[str]] = {
+    "exports": {"export"},
+    "exports/eager": {"export"},
+    "exports/onnx": {"benchmark", "report"},  # a card
+    "exports/ncnn": set(),
+    "measurements": {"benchmark"},
+    "flipped": {"benchmark"},
+    "profile/inference": {"benchmark --trace true"},
+    "versions": {"benchmark --with onnxruntime==1.30.0"},
+    "twin": {"twin"},
+    "twin/distillation/checkpoints": {"twin"},
+}
+EAGER = ("--formats", "[eager]")
+
+
+class AllowedError(Exception):
+    """The command found its run writable."""
+
+
+@pytest.mark.parametrize("name", WRITERS)
+@pytest.mark.parametrize("words", [*COMMANDS, ("benchmark", "--trace", "true")], ids=" ".join)
+def test_a_folder_of_another_user_within_a_run_stops_the_commands_that_write_to_it(
+    words: tuple[str, ...], name: str, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = run.folder / name
-    folder.mkdir()
-    require_writable(run)
+    folder.mkdir(parents=True)
+    run.exports.mkdir(exist_ok=True)
+    run.manifest.write_text(json.dumps(manifest()))
+    module = "other_version" if "--with" in words else words[0]
+    command: Any = importlib.import_module(f"src.cli.commands.{module}")
+
+    def require(*args: Any) -> None:
+        require_writable(*args)
+        raise AllowedError
+
+    monkeypatch.setattr(command, "require_writable", require)
+    options = EAGER if words == ("export",) else words[1:]
+    monkeypatch.setattr(sys, "argv", [words[0], str(run.folder), *options])
     refuse(monkeypatch, folder, errno.EACCES)
-    with pytest.raises(UsageError, match=rf"found {folder} \(Permission denied\)"):
-        require_writable(run)
+    is_refused = " ".join(words) in WRITERS[name]
+    is_refused |= words[:2] == ("benchmark", "--trace") and "benchmark" in WRITERS[name]
+    with pytest.raises(UsageError if is_refused else AllowedError) as caught:
+        command.main()
+    assert (f"found {folder} (Permission denied)" in str(caught.value)) == is_refused
+
+
+def test_a_folder_that_is_not_there_yet_counts_as_the_one_around_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run.profile.mkdir()
+    require_writable(run, run.inference_traces, run.versions)
+    refuse(monkeypatch, run.profile, errno.EACCES)
+    with pytest.raises(UsageError, match=rf"found {run.profile} \(Permission denied\)"):
+        require_writable(run, run.inference_traces)
+    require_writable(run, run.versions)
 
 
 def test_the_test_of_a_folder_leaves_nothing_there(run: Run) -> None:

@@ -32,19 +32,25 @@ def test_this_machine_is_described_alike() -> None:
     assert abs(peak - known) < 50e6
 
 
+def plant(fake: fake_machines.Machine, folder: Path, patch: pytest.MonkeyPatch) -> Path:
+    """Let both copies read the files of ``fake``; return the cgroups' folder."""
+    point = fake_machines.patch_machine(fake, folder, patch)
+    (folder / "sys" / "fs").mkdir(parents=True)
+    (folder / "sys" / "fs" / "cgroup").symlink_to(point)
+    patch.setattr(shipped, "ROOT", folder)
+    return point
+
+
 @pytest.mark.parametrize("name", fake_machines.MACHINES)
 def test_every_machine_is_described_alike(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake = fake_machines.MACHINES[name]
-    point = fake_machines.patch_machine(fake, tmp_path, monkeypatch)
-    (tmp_path / "sys" / "fs").mkdir(parents=True)
-    (tmp_path / "sys" / "fs" / "cgroup").symlink_to(point)
-    monkeypatch.setattr(shipped, "ROOT", tmp_path)
+    point = plant(fake_machines.MACHINES[name], tmp_path, monkeypatch)
+    if name == "cgroup v1":
+        (point / "cpu").symlink_to(point)  # the usual place of its mount
     assert shipped.cpu_model() == machine.cpu_model()
     assert shipped.instruction_sets() == machine.instruction_sets()
-    if name != "cgroup v1":  # whose group is mounted below the usual place
-        assert shipped.usable_cores() == machine.usable_cores()
+    assert shipped.usable_cores() == machine.usable_cores()
 
 
 def test_a_quota_of_version_1_limits_the_cores(
@@ -91,6 +97,21 @@ NESTED = {
         {"cpu.max": "250000 100000"},
         3,
     ),
+    "a group of the same path below the one that a container sees": (
+        "0::/../../docker/1f3c\n",
+        {"cpu.max": "250000 100000", "docker/1f3c/cpu.max": "100000 100000"},
+        3,
+    ),
+    "the same, version 1": (
+        "4:cpu,cpuacct:/../1f3c\n",
+        {
+            "cpu/cpu.cfs_quota_us": "250000",
+            "cpu/cpu.cfs_period_us": "100000",
+            "cpu/1f3c/cpu.cfs_quota_us": "100000",
+            "cpu/1f3c/cpu.cfs_period_us": "100000",
+        },
+        3,
+    ),
     "a quota of no limit, version 1": (
         "4:cpu,cpuacct:/docker/1f3c\n",
         {
@@ -108,15 +129,11 @@ def test_the_tightest_group_around_this_process_limits_the_cores(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, limits, cores = NESTED[name]
-    (tmp_path / "proc" / "self").mkdir(parents=True)
-    (tmp_path / "proc" / "self" / "cgroup").write_text(own)
-    for path, text in limits.items():
-        file = tmp_path / "sys" / "fs" / "cgroup" / path
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(text)
-    monkeypatch.setattr(shipped, "ROOT", tmp_path)
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    assert shipped.usable_cores() == cores
+    version_1 = fake_machines.V1.replace("{point}", "{point}/cpu")
+    mounts = fake_machines.V2 + version_1.replace("{controllers}", "cpu,cpuacct")
+    fake = fake_machines.Machine(own=own, mounts=mounts, limits=limits)
+    plant(fake, tmp_path, monkeypatch)
+    assert shipped.usable_cores() == machine.usable_cores() == cores
 
 
 def test_the_load_by_others_is_counted_as_in_the_report(

@@ -143,6 +143,32 @@ def test_a_measured_interval_of_another_network_goes_before_an_assumed_one(
     assert answer.folder == "candidates/b-32px/exports/onnx_fp32"
 
 
+@pytest.mark.parametrize("limits", [LIMITS, Limits(latency_s=0.02)])
+def test_a_better_file_with_an_assumed_interval_is_named_beside_the_one_to_ship(
+    tmp_path: Path, limits: Limits
+) -> None:
+    best = files_of("a-32px", 0.99, 0.99, 0.99)
+    test = best | files_of("b-32px", 0.97, 0.97, 0.97)
+    record = answered(tmp_path, {"a-32px": 0.99, "b-32px": 0.96}, test, best, limits)
+    answer = record.answer
+    assert answer is not None
+    assert answer.sentence.startswith("Ship candidates/b-32px/exports/onnx_int8: ")
+    assert (
+        " candidates/a-32px/exports/onnx_int8 is better by 3.00 points on the validation images, "
+        "but its latency was timed in one process. Repeat the command with more processes"
+    ) in answer.sentence
+    assert "is better by 3.00 points" in page.markdown_page(record)
+
+
+def test_a_faster_file_of_the_same_network_with_an_assumed_interval_is_not_named(
+    tmp_path: Path,
+) -> None:
+    test = files_of("a-32px", 0.97, 0.97, 0.97)
+    answer = answered(tmp_path, {"a-32px": 0.98}, test, [("a-32px", "onnx_int8")]).answer
+    assert answer is not None
+    assert "is better by" not in answer.sentence
+
+
 def test_without_a_file_of_both_the_accuracy_that_is_shown_counts(tmp_path: Path) -> None:
     test = files_of("a-32px", 0.97, 0.955, 0.955)
     answer = answered(tmp_path, {"a-32px": 0.98}, test, [("a-32px", "eager")]).answer

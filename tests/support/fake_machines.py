@@ -106,15 +106,15 @@ def patch_machine(fake: Machine, folder: Path, patch: pytest.MonkeyPatch) -> Pat
         (point / name).write_text(content)
     proc = folder / "proc"
     if fake.cpuinfo is not None:
-        proc.mkdir()
+        (proc / "self").mkdir(parents=True)
         (proc / "cpuinfo").write_bytes(os.fsencode(fake.cpuinfo))
-        (proc / "cgroup").write_text(fake.own)
-        (proc / "mountinfo").write_text(fake.mounts.format(point=point, root="/"))
+        (proc / "self" / "cgroup").write_text(fake.own)
+        (proc / "self" / "mountinfo").write_text(fake.mounts.format(point=point, root="/"))
     patch.setattr(machine, "_CPUINFO", proc / "cpuinfo")
-    patch.setattr(machine, "_STATUS", proc / "status")
+    patch.setattr(machine, "_STATUS", proc / "self" / "status")
     patch.setattr(machine, "_CPU", folder / "sys" / "cpu")
-    patch.setattr(cgroup, "_OWN", proc / "cgroup")
-    patch.setattr(cgroup, "_MOUNTS", proc / "mountinfo")
+    patch.setattr(cgroup, "_OWN", proc / "self" / "cgroup")
+    patch.setattr(cgroup, "_MOUNTS", proc / "self" / "mountinfo")
     patch.setattr(cgroup, "_USUAL_MOUNT", point)
     patch.setattr(os, "cpu_count", lambda: fake.cores)
     if fake.sysctl is None:

@@ -15,6 +15,8 @@ import yaml
 
 from tests.conftest import ROOT
 
+_SECONDS = 500
+
 
 def start(folder: Path, *argv: str, **environment: str) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
@@ -29,14 +31,16 @@ def start(folder: Path, *argv: str, **environment: str) -> subprocess.Popen[str]
 
 
 def finish(process: subprocess.Popen[str], code: int = 0) -> str:
-    printed, _ = process.communicate(timeout=500)
+    printed, _ = process.communicate(timeout=_SECONDS)
     assert process.returncode == code, printed
     return printed
 
 
 def wait_until(process: subprocess.Popen[str], is_reached: Callable[[], bool]) -> None:
+    until = time.monotonic() + _SECONDS
     while not is_reached():
         assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < until, f"not reached after {_SECONDS} s"
         time.sleep(0.005)
 
 
@@ -85,9 +89,15 @@ def start_and_signal(
     folder: Path, number: int, batches: list[int], *options: str, epoch: int = 0
 ) -> subprocess.Popen[str]:
     """Start a training that gets a signal at the start of these batches of an epoch."""
+    words = signalling(folder, number, batches, epoch)
+    return start(folder, *words, *options, PYTHONPATH=f"{ROOT}:{folder}")
+
+
+def signalling(folder: Path, number: int, batches: list[int], epoch: int) -> list[str]:
+    """Return the words that let a training in a folder send itself the signal."""
     folder.mkdir(exist_ok=True)
     (folder / "send_signal.py").write_text(SEND_SIGNAL)
     arguments = {"number": int(number), "batches": batches, "epoch": epoch}
     callback = {"class_path": "send_signal.SendSignal", "init_args": arguments}
     (folder / "signal.yaml").write_text(yaml.safe_dump({"trainer": {"callbacks": [callback]}}))
-    return start(folder, "fit", "--config", "signal.yaml", *options, PYTHONPATH=f"{ROOT}:{folder}")
+    return ["fit", "--config", "signal.yaml"]

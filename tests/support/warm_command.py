@@ -14,17 +14,14 @@ import gc
 import multiprocessing
 import os
 import runpy
-import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from tests.conftest import ROOT
-from tests.support import training_process
 
 # Those of a training with all of its stages. One that is not installed is left out.
 _LIBRARIES = [
@@ -55,31 +52,9 @@ def commands(
         return _in_new_processes(folder, words, variables)
     with _forked(folder, words, variables) as (process, files):
         process.join(_SECONDS)
-        if process.is_alive():
-            process.kill()
-            process.join()
-        assert process.exitcode is not None
         printed, complaints = (file.read_text(encoding="utf-8") for file in files)
+        assert process.exitcode is not None, f"no end after {_SECONDS} s: {printed}{complaints}"
     return subprocess.CompletedProcess([*map(list, words)], process.exitcode, printed, complaints)
-
-
-def train_and_kill(is_reached: Callable[[], bool], folder: Path, *argv: str) -> None:
-    """Run ``python -m src.train argv`` in a folder, and kill it once ``is_reached``."""
-    folder.mkdir(exist_ok=True)
-    if sys.platform != "linux":
-        started = training_process.start(folder, *argv)
-        training_process.wait_until(started, is_reached)
-        started.kill()
-        started.communicate()
-        return
-    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
-    with _forked(folder, (("src.train", *argv),), variables) as (process, files):
-        while not is_reached():
-            assert process.is_alive(), "\n".join(file.read_text("utf-8") for file in files)
-            time.sleep(0.005)
-        process.kill()
-        process.join()
-    assert process.exitcode == -signal.SIGKILL
 
 
 @contextlib.contextmanager

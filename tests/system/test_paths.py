@@ -31,6 +31,7 @@ from src.data.datasets.cifar10 import CIFAR10Data
 from src.data.datasets.csv_file import CSVFile
 from src.data.datasets.image_folder import ImageFolder
 from src.data.datasets.pets import PetsData
+from src.data.images import ImageDataModule
 from src.data.pipeline.image_files import ImageFiles
 from src.data.restore import PATHS, data_of
 from src.errors import UsageError
@@ -218,6 +219,13 @@ def test_a_relative_root_is_found_from_another_folder(
 ) -> None:
     run = change(home, trained(home, home, root="photos", cache="disk", cache_dir="."))
     assert data_of(run).class_names == ["cat", "dog"]
+
+
+def test_an_empty_cache_dir_of_an_earlier_run_is_the_default(home: Path) -> None:
+    run = trained(home, home, root="photos", cache="disk", cache_dir="")
+    data = data_of(run)
+    assert isinstance(data, ImageDataModule)
+    assert data.loading.cache_dir is None
 
 
 @pytest.mark.parametrize("linked", [False, True])

@@ -19,6 +19,8 @@ REPEATED = {
     "{a: {b: 1, b: 1}}": "b twice, on lines 1 and 1",
     "a: &x {b: 1, b: 2}\nc: *x": "b twice, on lines 1 and 1",
     "'a': 1\n\"a\": 2": "a twice, on lines 1 and 2",
+    "1: a\n1: b": "1 twice, on lines 1 and 2",
+    "'<<': 1\n'<<': 2": "<< twice, on lines 1 and 2",
 }
 
 
@@ -37,6 +39,12 @@ PLAIN = {
         "c": {"b": 2},
         "e": {"b": 3},
     },
+    "a: &x {b: 1}\nc: &y {d: 2}\ne:\n  <<: *x\n  <<: *y": {
+        "a": {"b": 1},
+        "c": {"d": 2},
+        "e": {"b": 1, "d": 2},
+    },
+    "1: a\n'1': b": {1: "a", "1": "b"},
     "- {a: 1}\n- {a: 2}": [{"a": 1}, {"a": 2}],
     "a": "a",
     "": None,

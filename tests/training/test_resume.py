@@ -12,9 +12,10 @@ from tests.support.training_process import (
     checkpoint,
     finish,
     require_same,
+    signalling,
     start_and_signal,
 )
-from tests.support.warm_command import command, train_and_kill
+from tests.support.warm_command import command
 
 # Everything random is on: crops, mixing, dropout, order of the images. MnasNet has dropout and
 # BatchNorm as EfficientNet-B0 has, and a quarter of the weights, which each epoch writes.
@@ -61,8 +62,10 @@ def train_whole(folder: Path, *options: str) -> Path:
 
 
 def train_killed(folder: Path, *options: str) -> Path:
-    """Train, kill after the first epoch, and resume."""
-    train_and_kill(lambda: checkpoint(folder).is_file(), folder, *TRAINING, *options)
+    """Train, kill at the start of the second epoch, and resume."""
+    words = signalling(folder, signal.SIGKILL, [0], epoch=1)
+    done = command(folder, "src.train", *words, *TRAINING, *options)
+    assert done.returncode == -signal.SIGKILL, done.stderr
     assert torch.load(checkpoint(folder), weights_only=True)["epoch"] == 0
     printed = train_on(folder, *options, "ckpt_path=last")
     assert "epoch 1/" not in printed

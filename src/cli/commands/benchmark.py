@@ -16,7 +16,7 @@ from src.benchmark.options import BenchmarkOptions
 from src.cli.commands import other_version
 from src.cli.run_lock import RunLock
 from src.cli.stage_command import going_on, parse
-from src.cli.writable_run import require_writable
+from src.cli.writable_run import card_folders, require_writable
 from src.run.earlier_results import EarlierResults
 from src.system.console import StageDisplay, open_console
 from src.system.project_commands import typed, without_again
@@ -36,7 +36,12 @@ def main() -> None:
 
     run, options = parse("benchmark", __doc__, BenchmarkOptions)
     with RunLock.held(run):
-        require_writable(run)
+        require_writable(
+            run,
+            *(run.measurements, run.flipped),
+            *((run.inference_traces,) if options.trace else ()),
+            *card_folders(run),
+        )
         run.remove_unfinished()
         data = data_of(run)
         console = open_console()

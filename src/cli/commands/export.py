@@ -32,7 +32,7 @@ def main() -> None:
     options = with_baseline(run, options)
     checkpoint = run.require(run.exported_checkpoint, "train it again")
     with RunLock.held(run):
-        require_writable(run)
+        require_writable(run, run.exports, *(run.exports / name for name in options.formats))
         run.remove_unfinished()
         data = data_of(run)
         console = open_console()

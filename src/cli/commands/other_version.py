@@ -39,7 +39,7 @@ def main() -> None:
     _require_version(sys.argv[1:])
     run, options = parse("benchmark", __doc__, VersionOptions, needed="--with PACKAGE==VERSION ")
     with RunLock.held(run):
-        require_writable(run)
+        require_writable(run, run.versions)
         run.remove_unfinished()
         data = data_of(run)
         console = open_console()

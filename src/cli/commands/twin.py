@@ -43,7 +43,7 @@ def main() -> None:
     log_filters.silence_lightning()
     torch.set_flush_denormal(True)  # as in the run's training
     with RunLock.held(run):
-        require_writable(run)
+        require_writable(run, run.twin, *run.twin.glob("*/checkpoints"))
         run.remove_unfinished()
         command, earlier = command_line("twin"), EarlierResults(run)
         console = open_console()

@@ -20,6 +20,8 @@ from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_file import UnreadableImageError
 from src.data.pipeline.split import SPLITS, Split
 from src.data.pipeline.threads import in_order
+from src.errors import describe
+from src.system import os_errors
 
 _IMAGES_PER_REPORT = 256
 DARK = 16  # of 255: the largest level of 12 bits in a file of 16
@@ -177,6 +179,12 @@ def _read_all(
             image = part.images.image(int(part.indices[position]))
         except UnreadableImageError as error:
             return error
+        except OSError as error:
+            if error.errno not in os_errors.FAILING:
+                raise
+            # A bad sector costs one file, and the others are worth a look.
+            place = part.name(position)
+            return UnreadableImageError.of(place, describe(error), "restore it from a copy")
         is_dark = bool(np.asarray(image).max() <= DARK)
         return _Reading(image.size, _digest(image), is_dark, shown(position, image))
 

@@ -12,6 +12,7 @@ from PIL import Image
 from src.data.pipeline.image_kind import formats, remedy_for_file
 from src.errors import UsageError, describe
 from src.run.preprocessing_steps import DEEP_DIVISOR, ORIENTATION
+from src.system import os_errors
 
 # Pillow's modes of whole numbers above 8 bits. A file of 16 bits has mode I;16 or, as PNM and some
 # TIFF, mode I. https://pillow.readthedocs.io/en/stable/handbook/concepts.html#concept-modes
@@ -35,14 +36,9 @@ _TRANSPOSE: dict[object, Image.Transpose] = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# Errors for which the file is not to blame: too many files are open, the disk fails, or a network
-# disk was disconnected. To skip such images would leave out some that are sound.
-_OF_THE_SYSTEM = frozenset(
-    {
-        *(errno.EMFILE, errno.ENFILE, errno.EIO, errno.ESTALE, errno.ENOTCONN),
-        *(errno.EHOSTDOWN, errno.ETIMEDOUT),
-    }
-)
+# Errors for which the file is not to blame: too many files are open, the disk fails or was removed,
+# or a network disk does not answer. To skip such images would leave out some that are sound.
+_OF_THE_SYSTEM = frozenset({errno.EMFILE, errno.ENFILE}) | os_errors.OF_DISKS
 
 
 class UnreadableImageError(UsageError):
@@ -79,6 +75,7 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
             because libjpeg leaves out the high frequencies.
 
     Raises:
+        OSError: the disk fails or does not answer, or too many files are open. It has the path.
         UnreadableImageError: the file is not a whole image that Pillow can decode, has more
             pixels than ``MOST_PIXELS`` or a side above ``LONGEST_SIDE``, or pixels of an unknown
             range.
@@ -95,7 +92,8 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
             return _upright(as_rgb(image), orientation(image))
     except Exception as error:  # a damaged file can make a decoder raise anything
         if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
-            raise
+            # An error of read() has no path, and a DataLoader worker hands the text over only.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise UnreadableImageError.of(path, describe(error), remedy_for_file(path)) from error
 
 

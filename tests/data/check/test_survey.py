@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,6 +65,32 @@ def test_leaks_and_broken_files_are_named_and_end_with_a_failure(
     assert f"contradictions, the same image in more than one class: 1\n  {leak}" in out
     assert "repeated, the same image more than once in a split: 1" in out
     assert f"unreadable: 1\n  {root}/val/cat/0.png: expected an image" in out
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ETIMEDOUT], ids=errno.errorcode.get)
+def test_a_file_with_a_bad_sector_is_listed_and_the_rest_is_looked_at(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, read = splits(tmp_path), Image.open
+    bad = str(root / "train" / "cat" / "2.png")
+
+    def failing(path: str, *args: Any, **options: Any) -> Image.Image:
+        if str(path) == bad:
+            raise OSError(number, os.strerror(number))
+        return read(path, *args, **options)
+
+    monkeypatch.setattr(Image, "open", failing)
+    data = module(root)
+    sheet = ContactSheet(data.class_names, data.preprocessing)
+    if number != errno.EIO:  # no file of this disk can be read
+        with pytest.raises(OSError, match="timed out"):
+            survey(data, sheet, lambda *_: None)
+        return
+    result = survey(data, sheet, lambda *_: None)
+    assert [*result.unreadable] == [bad]
+    assert "Input/output error" in result.unreadable[bad]
+    assert "restore it from a copy" in result.unreadable[bad]
+    assert result.splits["train"].width is not None
 
 
 def test_a_data_set_in_memory_can_be_surveyed() -> None:

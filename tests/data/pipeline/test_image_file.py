@@ -9,6 +9,7 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -189,20 +190,54 @@ OF_THE_SYSTEM = {
     errno.ESTALE: "the network disk that it is on was taken away",
     errno.ENOTCONN: "the network disk that it is on was taken away",
     errno.EHOSTDOWN: "the network disk that it is on was taken away",
+    errno.ETIMEDOUT: "the network disk or server that it is on does not answer",
+    errno.EHOSTUNREACH: "the network disk or server that it is on does not answer",
+    errno.ENODEV: "the disk that it is on was removed",
+    errno.ENXIO: "the disk that it is on was removed",
 }
 
 
-@pytest.mark.parametrize("number", [*OF_THE_SYSTEM, errno.ENFILE, errno.ETIMEDOUT])
-def test_an_error_of_the_system_is_not_an_unreadable_image(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise OSError(number, os.strerror(number))
+def test_the_errors_of_a_failing_disk_are_those_of_the_system() -> None:
+    others = {errno.ENFILE, getattr(errno, "EREMOTEIO", errno.EIO)}
+    assert image_file._OF_THE_SYSTEM == OF_THE_SYSTEM.keys() | others
 
-    monkeypatch.setattr(Image, "open", fail)
+
+class FailingFile(Dataset[int]):
+    """An image in the middle of whose file the disk fails. An error of read() has no path."""
+
+    def __init__(self, number: int, path: Path) -> None:
+        self.number, self.path = number, path
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> int:
+        error = OSError(self.number, os.strerror(self.number))
+        with mock.patch.object(Image, "open", side_effect=error):
+            return read_image(self.path).width
+
+
+@pytest.mark.parametrize("name", ["x.png", "it's.png", 'a "b" 猫.png', "[Errno 2] 'y'.png"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_explanation_of_a_failing_disk_has_the_path(
+    workers: int, name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    loader = DataLoader(FailingFile(errno.EIO, path), num_workers=workers)
+    with pytest.raises(OSError, match="Input/output") as raised:
+        list(loader)
+    assert str(os_errors.explain(raised.value)).startswith(f"{path}: the disk fails ")
+
+
+@pytest.mark.parametrize("number", sorted(image_file._OF_THE_SYSTEM), ids=errno.errorcode.get)
+def test_an_error_of_the_system_is_explained_and_no_unreadable_image(
+    number: int, tmp_path: Path
+) -> None:
+    path = tmp_path / "x.png"
     with pytest.raises(OSError, match=os.strerror(number)) as raised:
-        read_image(tmp_path / "x.png")
+        FailingFile(number, path)[0]
     assert not isinstance(raised.value, UnreadableImageError)
+    assert str(os_errors.explain(raised.value)).startswith(f"{path}: ")
 
 
 class FailingDisk:
