@@ -24,6 +24,7 @@ Network = Callable[[torch.Tensor], torch.Tensor]
 
 METADATA = "lightship.json"  # a file within the archive
 CPUINFO = Path("/proc/cpuinfo")
+NOT_EXECUTABLE = "failed to map segment from shared object"  # of the system's loader
 # The kernel's flag by the name of the instruction set that a package was compiled for.
 FLAGS = {
     "AVX2": "avx2",
@@ -84,18 +85,14 @@ def open_package(path: Path) -> tuple[Network, dict[str, Any]]:
     """Load the library of an AOTInductor package; nothing in the package is unpickled or compiled.
 
     Raises:
-        ValueError: this processor cannot run it, or it holds more or less than one library.
+        ValueError: this processor cannot run it, or see :func:`load_library`.
     """
-    from torch._C import _aoti
-
-    with zipfile.ZipFile(path) as package, tempfile.TemporaryDirectory() as scratch:
+    with zipfile.ZipFile(path) as package:
         names = package.namelist()
         [inside] = [name for name in names if name.endswith(f"extra/{METADATA}")]
         metadata = json.loads(package.read(inside))
         require_processor(metadata)
-        [library] = [name for name in names if name.endswith(".so")]
-        # The process keeps the library when its file is gone.
-        runner = _aoti.AOTIModelContainerRunnerCpu(package.extract(library, scratch), 1)
+        runner = load_library(package)
 
     def network(images: torch.Tensor) -> torch.Tensor:
         answer: torch.Tensor
@@ -103,6 +100,31 @@ def open_package(path: Path) -> tuple[Network, dict[str, Any]]:
         return answer
 
     return network, metadata
+
+
+def load_library(package: zipfile.ZipFile) -> Any:
+    """Load the library of an AOTInductor package; the process keeps it after its file is gone.
+
+    Torch's own loader is not used: it unpickles other members of a package and compiles sources
+    in it.
+
+    Raises:
+        ValueError: there is more or less than one, or no library may be loaded from the folder of
+            temporary files.
+    """
+    from torch._C import _aoti
+
+    with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
+        [library] = [name for name in package.namelist() if name.endswith(".so")]
+        try:
+            return _aoti.AOTIModelContainerRunnerCpu(package.extract(library, scratch), 1)
+        except RuntimeError as error:
+            if NOT_EXECUTABLE not in str(error):
+                raise
+            raise ValueError(
+                f"no library may be loaded from {Path(scratch).parent}, which may be mounted "
+                "noexec; name another folder, as in TMPDIR=/path"
+            ) from error
 
 
 def require_processor(compiled: dict[str, Any]) -> None:

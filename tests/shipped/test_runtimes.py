@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from src.backends.torch import aot_inductor
 from src.shipped import predict_threads, runtime_torch
 from src.shipped.predict import Model, UnusableModelError
 from src.shipped.predict_opening import HERE
@@ -296,6 +297,32 @@ def test_a_package_for_another_processor_is_not_loaded(
     folder = described(package(tmp_path / "model.pt2", **facts), RULE, "runtime_torch")
     with pytest.raises(UnusableModelError, match=message):
         Model(folder)
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (
+            "Error in dlopen: /tmp/x/model.so: failed to map segment from shared object",
+            r"no library may be loaded from .*noexec; name another folder, as in TMPDIR=/path$",
+        ),
+        ("Error in dlopen: /tmp/x/model.so: invalid ELF header", r"invalid ELF header$"),
+    ],
+)
+def test_a_folder_of_temporary_files_that_permits_no_library_is_told(
+    problem: str, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torch._C import _aoti
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError(problem)
+
+    monkeypatch.setattr(_aoti, "AOTIModelContainerRunnerCpu", refuse)
+    path = package(tmp_path / "model.pt2")
+    with pytest.raises(UnusableModelError, match=expected):
+        Model(described(path, RULE, "runtime_torch"))
+    with pytest.raises((ValueError, RuntimeError), match=expected):
+        aot_inductor.open_package(path, torch.device("cpu"))
 
 
 def test_a_bundle_knows_the_instruction_sets_that_an_export_names() -> None:

@@ -89,32 +89,22 @@ def open_package(path: Path, place: torch.device) -> Package:
 
     Raises:
         Unavailable: this processor or GPU lacks what the package was compiled for.
-        ValueError: it holds more than compiled code.
+        ValueError: it holds more than compiled code, or the folder of temporary files permits no
+            library.
     """
+    from src.shipped.runtime_torch import load_library  # imports torch
+
     with zipfile.ZipFile(path) as package:
         [inside] = [name for name in package.namelist() if name.endswith(METADATA)]
         content = package.read(inside)
         _require_machine(msgspec.json.decode(content, type=_CompiledFor), place.type)
         if place.type == "cpu":
-            runner = _library(package)
+            runner = load_library(package)
         else:
             require_only_compiled(package)
             runner = package_loader(path)
     metadata = msgspec.json.decode(content, type=Metadata)
     return Package(_network(runner), metadata.preprocessing.image_size)
-
-
-def _library(package: zipfile.ZipFile) -> Any:
-    """Load the library of a package for a CPU; the process keeps it after its file is gone.
-
-    Torch's own loader is not used: it unpickles other members of a package and compiles sources
-    in it.
-    """
-    from torch._C import _aoti
-
-    with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
-        [library] = [name for name in package.namelist() if name.endswith(".so")]
-        return _aoti.AOTIModelContainerRunnerCpu(package.extract(library, scratch), 1)
 
 
 def package_loader(path: Path) -> Any:
