@@ -111,9 +111,7 @@ class _Reader:
         self._columns = columns
         self._skips_spaces = skips_spaces
         is_marked = (
-            text[:4].lower() == "sep="
-            and text[4:5] in {*_SEPARATORS}
-            and text[5:6] in {"\r", "\n"}
+            text[:4].lower() == "sep=" and text[4:5] in {*_SEPARATORS} and text[5:6] in {"\r", "\n"}
         )
         separator = text[4] if is_marked else self._separator(text)
         self._rows = _rows(text, separator, skips_spaces=skips_spaces)
@@ -215,6 +213,7 @@ class _Reader:
             return self._names
         # Quotes after a space may hold a separator.
         return names if len(names) == len(self._names) else self._names
+
 
 def _rows(text: str, separator: str, *, skips_spaces: bool) -> Reader:
     return csv.reader(

@@ -256,7 +256,7 @@ def test_every_class_of_groups_with_several_is_in_each_split(kind: str, seed: in
 def test_too_few_groups_of_a_class_are_counted_as_groups(folder: Path, tmp_path: Path) -> None:
     lines = every_image(lambda c, n: f"{c}/{n}.png,{c},{n % 2 if c == 'cat' else n + 9}")
     data = listed(folder, tmp_path, lines, "path,label,patient", group_column="patient")
-    with pytest.raises(UsageError, match="3 groups of data.group_column of every .* few of cat;"):
+    with pytest.raises(UsageError, match=r"3 groups of data.group_column of every .* few of cat;"):
         data.load()
 
 
