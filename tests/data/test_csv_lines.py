@@ -63,7 +63,7 @@ def test_a_line_is_named_by_its_number_in_the_file(tmp_path: Path) -> None:
         read_lines(file, COLUMNS)
 
 
-# What is wrong with a file, and what the message says.
+# Mistakes in a file, and the messages about them.
 REFUSED: dict[str, tuple[bytes, str]] = {
     "a label with a comma": (
         b"path,label\na.png,cats, dogs\n",

@@ -54,7 +54,7 @@ def test_cmyk_keeps_its_colours_about(tmp_path: Path) -> None:
     assert (red > 200, green < 60, blue < 60) == (True, True, True)
 
 
-# What lies in place of an image, and the advice.
+# Contents that lie in place of an image, and the advice.
 IN_PLACE = {
     b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n": "by git lfs pull",
     b"<!DOCTYPE html>\n<html><body>404</body></html>": "a web page that was saved in place of the",
@@ -199,7 +199,7 @@ OF_THE_SYSTEM = {
 
 def test_the_errors_of_a_failing_disk_are_those_of_the_system() -> None:
     others = {errno.ENFILE, getattr(errno, "EREMOTEIO", errno.EIO)}
-    assert image_file._OF_THE_SYSTEM == OF_THE_SYSTEM.keys() | others
+    assert OF_THE_SYSTEM.keys() | others == image_file._OF_THE_SYSTEM
 
 
 class FailingFile(Dataset[int]):
