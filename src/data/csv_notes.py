@@ -39,7 +39,7 @@ def notes(
     ]
     if read.split == "absent":
         found.append(
-            f"the file has no column {split_column}, which data.split_column names, and so gives no "
+            f"the file has no column {split_column}, which data.split_column names, so it gives no "
             "splits"
         )
     labels = _several(names, (line.label for line in read.lines))
