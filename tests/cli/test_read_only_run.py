@@ -130,5 +130,7 @@ def test_a_bundle_whose_zip_file_cannot_be_written_is_refused_before_it_is_made(
 def test_a_folder_in_the_place_of_a_zip_file_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "model.zip").mkdir()
     options = BundleOptions(output=str(tmp_path / "model.zip"))
-    with pytest.raises(UsageError, match=r"model\.zip, which is a folder; give the zip file another"):
+    with pytest.raises(
+        UsageError, match=r"model\.zip, which is a folder; give the zip file another"
+    ):
         bundle_stage.bundle(run, options)

@@ -68,7 +68,9 @@ def test_a_measurement_that_cannot_be_read_is_left_out_and_named(
     printed = capsys.readouterr().out
     for text in (printed, (runs / "comparison.md").read_text()):
         (line,) = [
-            line for line in text.splitlines() if "Not compared, because it cannot be read: " in line
+            line
+            for line in text.splitlines()
+            if "Not compared, because it cannot be read: " in line
         ]
         assert "second" in line
         assert "good/version" in text

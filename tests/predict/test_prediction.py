@@ -188,7 +188,9 @@ def test_a_folder_that_may_not_be_read_is_refused_in_one_line(
         return original(path, *rest, **options)
 
     monkeypatch.setattr(os, call, refuse)
-    with pytest.raises(UsageError, match=r"^IMAGE: .*\(Permission denied\); .*permissions") as error:
+    with pytest.raises(
+        UsageError, match=r"^IMAGE: .*\(Permission denied\); .*permissions"
+    ) as error:
         images.find(["photos/b.jpg", name])
     assert f"found {locked} (" in str(error.value)
 
