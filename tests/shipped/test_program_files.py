@@ -40,9 +40,8 @@ def needed_by(programs: set[str], folder: Path) -> set[str]:
 
 def listed() -> list[str]:
     """Return the files in the row of ``predict.py`` of the page, other than it and the runtimes."""
-    (row,) = re.findall(
-        r"^\| `predict\.py` \| (.*) \|$", PAGE.read_text(encoding="utf-8"), re.MULTILINE
-    )
+    page = PAGE.read_text(encoding="utf-8")
+    (row,) = re.findall(r"^\| `predict\.py` \| (.*) \|$", page, re.MULTILINE)
     names = re.findall(r"`([\w*]+\.py)`", row)
     assert names.count("runtime_*.py") == 1
     return [name for name in names if name != "runtime_*.py"]
