@@ -118,7 +118,7 @@ def _strata(
         )
     by_count = pairs[np.lexsort((pairs[:, 1], counts[pairs[:, 1]], pairs[:, 0]))]
     _, rarest = np.unique(by_count[:, 0], return_index=True)
-    strata = by_count[rarest, 1]
+    strata: NDArray[np.int64] = by_count[rarest, 1]
     # Most groups of a class may be drawn by a rarer one. The few others are drawn with the largest.
     sizes = np.bincount(strata)
     strata[sizes[strata] < needed] = sizes.argmax()
