@@ -39,8 +39,8 @@ def notes(
     ]
     if read.split == "absent":
         found.append(
-            f"the file has no column {split_column}, which data.split_column names, so it gives no "
-            "splits"
+            f"the file has no column {split_column}, which data.split_column names, and so gives "
+            "no splits"
         )
     labels = _several(names, (line.label for line in read.lines))
     if labels:
