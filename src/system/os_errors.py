@@ -33,9 +33,7 @@ _FILE_ERRORS = {
     errno.ENOENT: "it is not there; if it was before, it or its disk was taken away: put it back",
     errno.EEXIST: "something else is there; remove it",
     errno.ENOTDIR: "it is not in a folder; if it was before, the folder was replaced: put it back",
-    **dict.fromkeys(
-        _TAKEN_AWAY, "the network disk that it is on was taken away; connect it again"
-    ),
+    **dict.fromkeys(_TAKEN_AWAY, "the network disk that it is on was taken away; connect it again"),
     **dict.fromkeys(
         _SILENT, "the network disk or server that it is on does not answer; connect it again"
     ),
@@ -46,9 +44,7 @@ _FILE_ERRORS = {
 }
 # The DataLoader raises a worker's error again from its text, without the attributes. The text is a
 # traceback: its last such line is the error's own, and ends with the path as Python quotes it.
-_ERRNO = re.compile(
-    r"""\[Errno (\d+)\](?:[^\n]*?: ('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"))?"""
-)
+_ERRNO = re.compile(r"""\[Errno (\d+)\](?:[^\n]*?: ('(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"))?""")
 
 # Messages of torch's RuntimeErrors, which have no class of their own.
 _MEMORY = re.compile(

@@ -199,7 +199,7 @@ OF_THE_SYSTEM = {
 
 def test_the_errors_of_a_failing_disk_are_those_of_the_system() -> None:
     others = {errno.ENFILE, getattr(errno, "EREMOTEIO", errno.EIO)}
-    assert image_file._OF_THE_SYSTEM == OF_THE_SYSTEM.keys() | others
+    assert OF_THE_SYSTEM.keys() | others == image_file._OF_THE_SYSTEM
 
 
 class FailingFile(Dataset[int]):
