@@ -38,7 +38,8 @@ def card_folders(run: Run) -> list[Path]:
     """Return the folders of the exported formats, in each of which a report writes a card."""
     if not run.manifest.is_file():
         return []
-    return [run.exports / name for name in run.read_manifest().exported]
+    folders = (run.exports / name for name in run.read_manifest().exported)
+    return [folder for folder in folders if folder.is_dir()]
 
 
 def _present(folder: Path, top: Path) -> Path:
