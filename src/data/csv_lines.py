@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from src.data.csv_columns import Columns, Header, SplitName, wrong
 from src.data.pipeline.split import splits_named
-from src.errors import describe
+from src.errors import UsageError, describe
 
 if TYPE_CHECKING:
     from _csv import Reader
@@ -82,13 +82,22 @@ def read_lines(path: Path, columns: Columns) -> CSVLines:
 
 def _read_text(path: Path, columns: Columns, text: str) -> CSVLines:
     try:
-        return _Reader(path, columns, text).read()
+        reader = _Reader(path, columns, text)
+        found = reader.read()
     except csv.Error:
         # A note may have quotes after a space that are no quotes of CSV, as in ``cat, "big" cat``.
         reader = _Reader(path, columns, text, skips_spaces=False)
         if not reader.header.has(columns.path, columns.label):
             raise
         return reader.read()
+    if not reader.joins_lines:
+        return found
+    # From one mark of repetition to the next, as in ``cat, "``, the lines between would be lost.
+    try:
+        plain = _Reader(path, columns, text, skips_spaces=False).read()
+    except (csv.Error, UsageError):
+        return found
+    return plain if len(plain.lines) > len(found.lines) else found
 
 
 class _Reader:
@@ -110,6 +119,7 @@ class _Reader:
         self._path = path
         self._columns = columns
         self._skips_spaces = skips_spaces
+        self.joins_lines = False  # a value of the file has a line break
         is_marked = (
             text[:4].lower() == "sep=" and text[4:5] in {*_SEPARATORS} and text[5:6] in {"\r", "\n"}
         )
@@ -140,7 +150,10 @@ class _Reader:
         values: dict[int, set[str]] = {
             position: set() for position in range(len(self._names)) if position not in used
         }
+        last = self._rows.line_num
         for row in self._rows:
+            self.joins_lines |= self._rows.line_num > last + 1
+            last = self._rows.line_num
             fields = [value.strip() for value in row]
             if not any(fields):
                 continue  # spreadsheets write empty lines at the end

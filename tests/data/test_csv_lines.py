@@ -37,6 +37,8 @@ FORMS: dict[str, bytes] = {
     "semicolons in a value": b"path,label,note\ncat/0.png,cat,a;b;c;d\ndog/0.png,dog,\n",
     "quotes after a space in a note": b'path,label,note\ncat/0.png,cat, "big" cat\n'
     b"dog/0.png,dog,\n",
+    "marks of repetition": b'path,label,note\ncat/0.png,cat, "\ndog/0.png,dog, "\n',
+    "a note of two lines": b'path,label,note\ncat/0.png, "cat","a\nb"\ndog/0.png,dog, "c\nd"\n',
     "an open quote after a space": b'path,label,note\ncat/0.png,cat, "big\ndog/0.png,dog,\n',
     "quotes after a space in a name": b'path,label, "big" cat\ncat/0.png,cat,\ndog/0.png,dog,\n',
     "a column twice": b"path,label,label\ncat/0.png,cat,cat\ndog/0.png,dog, dog\n",

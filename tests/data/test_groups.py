@@ -359,7 +359,7 @@ def test_a_run_keeps_its_splits_whatever_the_column_of_splits(
     for used in (data, data_of(run)):
         used.prepare_data()
         assert sorted_names(used) == {split: sorted(part) for split, part in recorded.items()}
-        expected = "the file has no column none, which data.split_column names, so it gives no"
+        expected = "the file has no column none, which data.split_column names, and so gives no"
         notes = [note for note in used.notes if note.startswith(expected)]
         assert len(notes) == (form == "a column that is missing")
         assert not run_splits.notes(used)
