@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -31,6 +30,21 @@ def fake(
     patch.setattr(machine, "ROOT", root)
     patch.setattr(os, "cpu_count", lambda: cores)
     patch.setattr(os, "sched_getaffinity", lambda _: affinity, raising=False)
+
+
+def told_threads(patch: pytest.MonkeyPatch) -> list[int | None]:
+    """Let no model be opened; return a list that gets the threads that a runtime is told."""
+    told: list[int | None] = []
+
+    class Runtime:
+        metadata = identity_models.metadata(RULE)
+
+    def open_runtime(_: Path, __: object, number: int | None) -> Runtime:
+        told.append(number)
+        return Runtime()
+
+    patch.setattr(predict, "open_runtime", open_runtime)
+    return told
 
 
 @pytest.mark.parametrize(
@@ -65,16 +79,7 @@ def test_the_threads_of_a_container_are_those_of_its_limits(
     fake(monkeypatch, tmp_path / "root", cores, affinity, limits)
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert predict_threads.default_threads(None) == threads
-    told: list[int | None] = []
-
-    class Runtime:
-        metadata: dict[str, Any] = identity_models.metadata(RULE)
-
-    def open_runtime(_: Path, __: Any, number: int | None) -> Runtime:
-        told.append(number)
-        return Runtime()
-
-    monkeypatch.setattr(predict, "open_runtime", open_runtime)
+    told = told_threads(monkeypatch)
     (tmp_path / "model.onnx").write_bytes(b"not opened")
     folder = described(tmp_path / "model.onnx", RULE)
     Model(folder)
@@ -114,16 +119,7 @@ def test_the_measured_threads_of_a_limited_model_are_those_of_its_description(
 ) -> None:
     fake(monkeypatch, tmp_path / "root", 64, set(range(64)), {V2: "400000 100000"})
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    told: list[int | None] = []
-
-    class Runtime:
-        metadata: dict[str, Any] = identity_models.metadata(RULE)
-
-    def open_runtime(_: Path, __: Any, number: int | None) -> Runtime:
-        told.append(number)
-        return Runtime()
-
-    monkeypatch.setattr(predict, "open_runtime", open_runtime)
+    told = told_threads(monkeypatch)
     (tmp_path / "model.onnx").write_bytes(b"not opened")
     Model(described(tmp_path / "model.onnx", RULE, threads=2))
     assert told == [2]
