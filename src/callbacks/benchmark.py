@@ -9,16 +9,17 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure_unless_done
-from src.callbacks.export import data_of, finished_checkpoint, run_of
+from src.callbacks.export import data_of, exports, finished_checkpoint, run_of, tell_exports
 from src.serve_test.measurement_end import finish_measurement
 from src.system.console import StageDisplay, open_console
+from src.system.project_commands import typed
 
 
 class BenchmarkCallback(Callback):
     """Measures the exported files, on rank 0 only.
 
     Args:
-        enabled: False skips measurement and report.
+        enabled: False skips measurement and report. What was exported is told in words instead.
         pages: False leaves out the report: the table, the pages, their charts and the texts for
             TensorBoard. ``python -m src.report RUN`` makes them later.
         options: fields of :class:`BenchmarkOptions`.
@@ -31,9 +32,15 @@ class BenchmarkCallback(Callback):
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         checkpoint = finished_checkpoint(trainer)
-        if not (self.enabled and trainer.is_global_zero) or checkpoint is None:
+        if not trainer.is_global_zero or checkpoint is None:
             return
         run = run_of(checkpoint)
+        if not self.enabled:
+            if exports(trainer):
+                tell_exports(run)
+                command = f"{typed('src.benchmark')} {run.quoted}"
+                open_console().print(f"to measure them: {command}", soft_wrap=True, markup=False)
+            return
         # torch's caching allocator holds the training's GPU memory, which the workers need now.
         torch.cuda.empty_cache()
         for logger in trainer.loggers:

@@ -14,7 +14,7 @@ from src.export.preflight import preflight
 from src.export.source import Checkpoint
 from src.export.stage import export_run
 from src.models.classifier import Classifier
-from src.report.sections import health
+from src.report.sections import exported, health
 from src.report.writers import cards
 from src.run.folder import LAST, Run
 from src.system.console import StageDisplay, open_console
@@ -73,6 +73,19 @@ class ExportCallback(Callback):
             console.print(warning, soft_wrap=True, style="yellow")
         cards.write(run)
         return run
+
+
+def exports(trainer: Trainer) -> bool:
+    """Return True if a training ends with an export."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return any(isinstance(each, ExportCallback) and each.enabled for each in callbacks)
+
+
+def tell_exports(run: Run) -> None:
+    """Print a line for each exported file of a run that is not measured now."""
+    console = open_console()
+    for line in exported.lines(run.read_manifest()):
+        console.print(line, soft_wrap=True, markup=False)
 
 
 def finished_checkpoint(trainer: Trainer) -> Path | None:

@@ -34,6 +34,7 @@ class Process:
         folder: of the model and of ``session.py``.
         python: interpreter of an environment with the runtime; by default this one.
         variables: of its environment; by default those of this process.
+        answer_seconds: limit of one answer.
 
     Raises:
         ExamError: there is no place for a temporary file, or no process can be started.
@@ -44,7 +45,9 @@ class Process:
         folder: Path,
         python: str = sys.executable,
         variables: Mapping[str, str] | None = None,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> None:
+        self._answer_seconds = answer_seconds
         try:
             self._log = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         except OSError as error:  # as in a container whose disk is read-only
@@ -91,9 +94,9 @@ class Process:
     def end(self, name: str) -> Json:
         """Return the answer to the request that :meth:`begin` sent."""
         try:
-            line = self._lines.get(timeout=ANSWER_SECONDS)
+            line = self._lines.get(timeout=self._answer_seconds)
         except queue.Empty:
-            raise ExamError(f"no answer to {name} within {ANSWER_SECONDS:g} s") from None
+            raise ExamError(f"no answer to {name} within {self._answer_seconds:g} s") from None
         if not line:
             raise ExamError(f"the process that ran the model ended: {self._last_words()}")
         answer: Json = json.loads(line)

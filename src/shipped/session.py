@@ -64,8 +64,16 @@ class Session:
         self._first: Array = np.empty(0)
         self._call: Callable[[], object] = _not_loaded
 
-    def load(self, settings: Json) -> Json:
-        """Import the runtime, load the model, and call it once."""
+    def load(self, settings: Json, timed: bool = True) -> Json:
+        """Import the runtime, load the model, and call it once.
+
+        Args:
+            settings: of the model, by argument.
+            timed: this process will be timed, so it takes the highest priority that it may have.
+        """
+        if timed:
+            with contextlib.suppress(OSError, AttributeError):  # not permitted, or Windows
+                os.setpriority(os.PRIO_PROCESS, 0, -20)
         before = perf_counter()
         self._model = self._program.Model(**settings)
         loaded = perf_counter()
@@ -259,8 +267,6 @@ def main() -> None:
     # A runtime's own output must not mix with the answers.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    with contextlib.suppress(OSError, AttributeError):  # not permitted, or Windows
-        os.setpriority(os.PRIO_PROCESS, 0, -20)
     serve(Session(Path(__file__).resolve().parent), sys.stdin, answers)
 
 

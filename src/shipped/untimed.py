@@ -20,6 +20,8 @@ else:  # in the folder of a model
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
+# Of one answer. On a busy machine an emulator takes minutes to import PyTorch.
+ANSWER_SECONDS = 1800.0
 Stop = ExamError | KeyboardInterrupt | None  # that ended an exam early, the latter by a signal
 
 
@@ -56,12 +58,13 @@ def answers(
         ExamError: the model cannot be loaded, or it fails on the first image.
     """
     end = clock() + seconds
-    process = Process(folder)
+    process = Process(folder, answer_seconds=ANSWER_SECONDS)
     stop: Stop = None
     rows: list[Array] = []
     try:
         report("loading the model")
-        measured = Measurement(settings["threads"], loaded=[process.ask("load", settings=settings)])
+        loaded = process.ask("load", settings=settings, timed=False)
+        measured = Measurement(settings["threads"], loaded=[loaded])
         while len(rows) < most and (not rows or clock() < end):
             report(f"answering image {len(rows) + 1} of {most}")
             rows.append(logits_of(process.ask("answer", image=len(rows))))

@@ -386,7 +386,7 @@ def test_an_exam_of_answers_names_its_threads_to_the_runtime(
     monkeypatch.setattr(untimed, "Process", Loading)
     with pytest.raises(SystemExit):
         exam.main(["--answers", "--output", str(bundle)])
-    assert loaded == [{"settings": {"threads": 3}}]
+    assert loaded == [{"settings": {"threads": 3}, "timed": False}]
 
 
 @pytest.mark.parametrize("words", [[], ["--answers"]])
@@ -551,7 +551,7 @@ class Slow:
 
     now = 0.0
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, answer_seconds: float) -> None:
         pass
 
     def ask(self, name: str, **request: Any) -> dict[str, Any]:
@@ -584,7 +584,7 @@ class Answering:
         "the process that ran the model ended: exit code -9"
     )
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, answer_seconds: float = 1.0) -> None:
         self._asked: dict[str, int] = {}
 
     def ask(self, name: str, **request: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -153,6 +154,32 @@ def test_a_process_that_has_died_is_told_by_its_last_words_on_every_system(
     monkeypatch.setattr(process._process, "stdin", SimpleNamespace(write=refused, close=int))
     try:
         with pytest.raises(ExamError, match="ended: exit code 1: no such kernel"):
+            process.ask("load")
+    finally:
+        process.close()
+
+
+@pytest.mark.parametrize(("timed", "raised"), [(True, [(os.PRIO_PROCESS, 0, -20)]), (False, [])])
+def test_only_a_process_that_is_timed_takes_the_time_of_other_programs(
+    monkeypatch: pytest.MonkeyPatch, timed: bool, raised: list[Any]
+) -> None:
+    """An exam of answers takes hours on an emulator, at the priority of any other program."""
+    asked: list[Any] = []
+    monkeypatch.setattr(os, "setpriority", lambda *words: asked.append(words))
+    session = object.__new__(Session)
+    model = SimpleNamespace(class_names=["cat"], embedded=False, call=lambda _: int)
+    session._program = SimpleNamespace(Model=lambda **_: model)
+    monkeypatch.setattr(session, "_first_input", lambda: np.zeros((1, 3, 2, 2), np.float32))
+    monkeypatch.setattr(session, "_once", lambda: 0.5)
+    assert session.load({}, timed=timed)["first_seconds"] == 0.5
+    assert asked == raised
+
+
+def test_the_limit_of_an_answer_is_that_of_the_process(tmp_path: Path) -> None:
+    (tmp_path / "session.py").write_text("import sys; sys.stdin.read()\n")
+    process = Process(tmp_path, answer_seconds=0.2)
+    try:
+        with pytest.raises(ExamError, match=r"no answer to load within 0\.2 s"):
             process.ask("load")
     finally:
         process.close()

@@ -203,6 +203,7 @@ def test_ctrl_c_saves_and_exports_the_best_so_far(tmp_path: Path) -> None:
     assert "stopping after this step; press Ctrl-C again to stop at once" in printed
     line = printed.strip().splitlines()[-1]
     assert "at step 4 of epoch 2, exported the best checkpoint (measure it with: python -m " in line
+    assert "\neager: ok, " in printed
     run = Run(checkpoint(tmp_path / "run").parent.parent)
     assert run.read_manifest().formats["eager"].status == "ok"
     assert run.read_manifest().checkpoint.epoch == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import shutil
 import signal
@@ -96,6 +97,10 @@ def test_a_training_without_validation_exports_the_last_checkpoint_and_says_so(
     printed = capsys.readouterr()
     assert printed.out.index(notice) < printed.out.index("epoch 1/1")
     assert "no weights were validated: exporting checkpoints/last.ckpt" in printed.out
+    # Without a measurement there is no table that tells what was exported.
+    told = printed.out.strip().splitlines()[-2:]
+    assert re.fullmatch(r"eager: ok, \d+\.\d MB", told[0])
+    assert re.fullmatch(rf"to measure them: python -m src.benchmark \S*{NAME}/version_0", told[1])
     # Lightning's own warning names a path in Lightning, so this one replaces it.
     assert printed.err == (
         "warning: an epoch has 2 batches, and every 5 are logged: set trainer.log_every_n_steps=2 "

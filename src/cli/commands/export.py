@@ -12,7 +12,7 @@ from src.cli.run_lock import RunLock
 from src.cli.stage_command import going_on, parse
 from src.cli.writable_run import require_writable
 from src.export.options import ExportOptions
-from src.report.sections import health
+from src.report.sections import exported, health
 from src.report.writers import cards
 from src.run.earlier_results import EarlierResults
 from src.run.folder import Run
@@ -44,12 +44,8 @@ def main() -> None:
         if warning := health.warning(manifest.health):
             console.print(warning, soft_wrap=True, style="yellow")
         cards.write(run)
-        for name, export in manifest.formats.items():
-            size = sum(file.bytes for file in export.files)
-            result = f"{size / 1e6:.1f} MB" if export.status == "ok" else export.reason
-            console.print(f"{name}: {export.status}, {result}")
-            if embedded := export.embedded:
-                console.print(f"{embedded.folder}: {embedded.reason or embedded.status}")
+        for line in exported.lines(manifest):
+            console.print(line, soft_wrap=True, markup=False)
         require_success(manifest)
 
 
