@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class EpochLines(Callback):
-    """Prints the seconds, losses and top-1 of each epoch."""
+    """Prints the seconds, losses and top-1 of each epoch; the training loss is the epoch's mean."""
 
     def __init__(self) -> None:
         self._started = 0.0

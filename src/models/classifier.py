@@ -10,13 +10,13 @@ from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.nn import functional
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassStatScores
 
 from src.errors import NonFiniteLossError, UsageError
 from src.models import widths
 from src.models.batch_norm_statistics import FrozenStatistics
+from src.models.losses import EpochMean, for_optimizer, training_loss
 from src.models.metrics import classification_metrics
 from src.models.network import NetworkSpec
 from src.models.optimization import parameter_groups, warmup_cosine
@@ -121,6 +121,7 @@ class Classifier(LightningModule):
         # Weight of each class in the training loss, (K,); None for equal weights.
         self.class_weights: Tensor | None = None
         self.stops_on_non_finite_loss = True
+        self._epoch_loss = EpochMean()
         self.steps_ahead = 0  # of the schedule, after a resume
         self.val_metrics = classification_metrics(len(class_names), "val/")
         self.test_metrics = classification_metrics(len(class_names), "test/")
@@ -144,21 +145,20 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, targets = batch  # (N, 3, H, W), and (N,) or with mixup (N, K)
-        loss = functional.cross_entropy(
-            self(images),
-            targets,
-            weight=self.class_weights,
-            label_smoothing=self.loss.label_smoothing,
-        )
+        loss = training_loss(self(images), targets, self.loss.label_smoothing, self.class_weights)
         self._record_non_finite(loss.detach())
+        self._epoch_loss.add(loss.detach(), batch_idx)
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
-        return loss
+        return for_optimizer(loss, self.trainer, batch_idx)
 
     def on_train_start(self) -> None:
         self.steps_ahead = steps_ahead(self.trainer)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        # Callbacks and schedules that watch it get the mean of the epoch, the logger each loss.
+        if self._epoch_loss.count:  # a subclass may have a step of its own
+            self.log("train/loss", self._epoch_loss.value(self.trainer), logger=False)
         if self.device.type == "cpu" or batch_idx % CHECK_EVERY == CHECK_EVERY - 1:
             self.require_finite()
 
