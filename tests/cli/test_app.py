@@ -260,6 +260,14 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["checkpoint.mode=min"], "checkpoint.mode: expected max, for a larger val/top1 is better"),
     ([*PLATEAU, "lr_scheduler.monitor=val/f1"], "lr_scheduler.mode: expected max, for a larger"),
     ([*PLATEAU, "lr_scheduler.mode=max"], "lr_scheduler.mode: expected min, for a smaller"),
+    (
+        ["trainer.callbacks=EarlyStopping", "trainer.callbacks.monitor=val/top1"],
+        "trainer.callbacks.mode: expected max, for a larger val/top1 is better; found min; set",
+    ),
+    (
+        ["trainer.callbacks=ModelCheckpoint", "trainer.callbacks.monitor=val_loss"],
+        "trainer.callbacks.monitor: expected one of val/top1, val/top5",
+    ),
     (["lr_scheduler=CosineAnnealingLR", "lr_scheduler.T_max=3"], "expected an optimizer"),
     (["optimizer=SGD", "optimizer.lr=0.1", "model.lr=1"], "model.lr: expected no replacement"),
     ([*SGD, "model.init_args.lr=1"], "model.lr: expected no replacement"),
