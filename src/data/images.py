@@ -280,7 +280,7 @@ class ImageDataModule(LightningDataModule):
         return self._resume_state.begin(sampler, self.batch_size * processes)
 
     def _evaluation_loader(self, dataset: TransformedDataset) -> DataLoader[tuple[Tensor, int]]:
-        return evaluation_loader(dataset, self.num_workers, self.batch_size, *self._processes())
+        return evaluation_loader(dataset, self.num_workers, self.batch_size, self.trainer)
 
     def _processes(self) -> tuple[int, int]:
         """Return the rank of this process, and the number of processes."""

@@ -9,11 +9,14 @@ from types import FrameType
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from src.data.pipeline.dataset import TransformedDataset
 from src.data.pipeline.samplers import EvaluationBatchSampler
+from src.data.stratified import stratified
 
 _GRACE_SECONDS = 30
 _BEFORE_QUEUES_CLOSE = 11  # multiprocessing closes its queues with priority 10
@@ -59,12 +62,23 @@ def loader(
 
 
 def evaluation_loader(
-    dataset: TransformedDataset, workers: int, batch_size: int, rank: int, processes: int
+    dataset: TransformedDataset, workers: int, batch_size: int, trainer: Trainer | None
 ) -> DataLoader[tuple[Tensor, int]]:
-    """Return a DataLoader that yields each image to exactly one of the processes."""
-    if processes == 1:
+    """Return a DataLoader that yields each image to exactly one of the processes.
+
+    Where the Trainer evaluates a part of the split, the part has all classes in proportion: a
+    folder of images is listed class by class, and the first batches would be of one class.
+    """
+    if trainer is None:
         return loader(dataset, workers, batch_size=batch_size)
-    batches = EvaluationBatchSampler(len(dataset), batch_size, rank, processes)
+    is_test = trainer.state.fn == TrainerFn.TESTING
+    limit = trainer.limit_test_batches if is_test else trainer.limit_val_batches
+    if isinstance(limit, int) or limit < 1:  # 1.0 is all of it, 1 is a batch
+        dataset.indices = dataset.indices[stratified(dataset.targets)]
+    if trainer.world_size == 1:
+        return loader(dataset, workers, batch_size=batch_size)
+    ranks = trainer.global_rank, trainer.world_size
+    batches = EvaluationBatchSampler(len(dataset), batch_size, *ranks)
     return loader(dataset, workers, batch_sampler=batches)
 
 
