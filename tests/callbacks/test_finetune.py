@@ -134,6 +134,30 @@ def test_patience_stops_a_training_without_improvement(tmp_path: Path) -> None:
     assert fit.current_epoch == 3
 
 
+@pytest.mark.parametrize(
+    ("patience", "options", "steps"),
+    [
+        (2, {}, 9),
+        (2, {"val_check_interval": 1}, 7),
+        (2, {"val_check_interval": 1, "check_val_every_n_epoch": None}, 7),
+        (4, {"check_val_every_n_epoch": 4}, 24),
+        (1, {"check_val_every_n_epoch": 4}, 24),
+        (6, {"check_val_every_n_epoch": 4}, 36),
+    ],
+)
+def test_patience_counts_epochs_however_often_a_training_is_validated(
+    patience: int, options: dict[str, Any], steps: int, tmp_path: Path
+) -> None:
+    class Stuck(TinyNet):
+        def on_validation_epoch_end(self) -> None:
+            self.log("score", 0.5)
+
+    callbacks = FinetuneOptions(patience=patience).callbacks("score", "max")
+    fit = trainer(tmp_path, max_epochs=40, callbacks=callbacks, **options)
+    fit.fit(Stuck(), loader(), loader())
+    assert fit.global_step == steps  # of three in an epoch
+
+
 def test_default_finetune_options_add_no_callbacks() -> None:
     assert FinetuneOptions().callbacks("val/top1", "max") == []
 
