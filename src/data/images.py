@@ -19,7 +19,7 @@ from src.data.content_hash import sha256_of_images
 from src.data.dataset import Dataset
 from src.data.loading import Loading
 from src.data.pinned_splits import PinnedSplits
-from src.data.pipeline.augmentation import LEAST_CROP_SIDE, batch_mixing, policy_augmentation
+from src.data.pipeline.augmentation import LEAST_CROP_SIDE, batch_mixing, varied
 from src.data.pipeline.class_balance import class_weights, sampling_weights
 from src.data.pipeline.dataset import LabelledImages, SkippingDataset, TransformedDataset
 from src.data.pipeline.image_files import ImageFiles, leave_out_unreadable, require_readable
@@ -268,8 +268,8 @@ class ImageDataModule(LightningDataModule):
     def _augmentation(self) -> v2.Transform:
         if self.loading.augment == "none":
             return self.preprocessing.spatial()
-        augmentation = self.source.augmentation(self.preprocessing)
-        return v2.Compose([augmentation, *policy_augmentation(self.loading.augment)])
+        default = self.source.augmentation(self.preprocessing)
+        return varied(default, self.loading.augment, flip=self.loading.flip)
 
     def _training_sampler(self, training: TransformedDataset) -> TrainingSampler:
         rank, processes = self._processes()

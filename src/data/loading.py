@@ -77,6 +77,8 @@ class Loading:
         crop_share: share of the resized image's shorter side that ``crop`` keeps.
         augment: augmentation of training images: ``default`` for that of the data set, ``none``, or
             ``randaugment`` or ``trivialaugment`` after that of the data set.
+        flip: mirror training images at random, where the augmentation of the data set does so;
+            false for writing and for classes that differ by left and right.
         mixup: alpha of mixup, which blends two images of a training batch; 0 for none.
         cutmix: alpha of CutMix, which pastes a part of one training image into another; 0 for
             none.
@@ -104,6 +106,7 @@ class Loading:
     interpolation: Interpolation = "bilinear"
     crop_share: _CropShare = CROP_SHARE
     augment: Augment = "default"
+    flip: bool = True
     mixup: _Alpha = 0.0
     cutmix: _Alpha = 0.0
     balance: ClassBalance = "none"

@@ -30,13 +30,26 @@ def crop_and_flip(image_size: int) -> v2.Transform:
     )
 
 
-def policy_augmentation(kind: Augment) -> list[v2.Transform]:
-    """Return the transforms after the data set's own augmentation, from an image to an image."""
+def varied(default: v2.Transform, kind: Augment, *, flip: bool) -> v2.Transform:
+    """Return the augmentation of training images, from an image to an image.
+
+    Args:
+        default: the data set's own.
+        kind: adds a policy after it.
+        flip: keep the mirroring in ``default``.
+    """
+    transforms = [default if flip else _without_flips(default)]
     if kind == "randaugment":
-        return [v2.RandAugment()]
+        transforms.append(v2.RandAugment())
     if kind == "trivialaugment":
-        return [v2.TrivialAugmentWide()]
-    return []
+        transforms.append(v2.TrivialAugmentWide())
+    return v2.Compose(transforms)
+
+
+def _without_flips(transform: v2.Transform) -> v2.Transform:
+    if isinstance(transform, v2.Compose):
+        return v2.Compose([_without_flips(part) for part in transform.transforms])
+    return v2.Identity() if isinstance(transform, v2.RandomHorizontalFlip) else transform
 
 
 def batch_mixing(mixup: float, cutmix: float, classes: int) -> v2.Transform | None:
