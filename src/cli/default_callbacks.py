@@ -81,7 +81,10 @@ def progress_bars(callbacks: Sequence[Callback], enabled: bool | None) -> list[C
 
 
 def loggers(configured: Any, folder: Path | None) -> list[Logger]:
-    """Return the user's loggers, after a TensorBoardLogger if there is none among them.
+    """Return the user's loggers, after a TensorBoardLogger that writes into the run folder.
+
+    Lightning stores checkpoints and configuration in the folder of the first logger. A
+    TensorBoardLogger of the user writes the curves once more, where it was told to.
 
     Args:
         configured: ``trainer.logger``.
@@ -93,7 +96,7 @@ def loggers(configured: Any, folder: Path | None) -> list[Logger]:
     user_loggers = [logger for logger in as_list(configured) if isinstance(logger, Logger)]
     for logger in user_loggers:
         _require_no_metrics(logger)
-    if folder is None or any(isinstance(logger, TensorBoardLogger) for logger in user_loggers):
+    if folder is None:
         return user_loggers
     tensorboard = TensorBoardLogger(
         str(folder.parent.parent),

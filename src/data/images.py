@@ -23,7 +23,7 @@ from src.data.pipeline.augmentation import LEAST_CROP_SIDE, batch_mixing, varied
 from src.data.pipeline.class_balance import class_weights, sampling_weights
 from src.data.pipeline.dataset import LabelledImages, SkippingDataset, TransformedDataset
 from src.data.pipeline.image_files import ImageFiles, leave_out_unreadable, require_readable
-from src.data.pipeline.loader import evaluation_loader, loader
+from src.data.pipeline.loader import evaluation_loader, loader, training_loader
 from src.data.pipeline.resume_state import ResumeState
 from src.data.pipeline.samplers import TrainingSampler, positions_of_process
 from src.data.pipeline.split import Parts, Split, require_trained
@@ -206,14 +206,7 @@ class ImageDataModule(LightningDataModule):
         if self.loading.on_error == "skip":
             training = self._skipping = SkippingDataset(training.images, indices, transform)
         sampler = self._training_sampler(training)
-        return loader(
-            training,
-            self.num_workers,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            # A last batch of one image would break BatchNorm.
-            drop_last=len(sampler) >= self.batch_size,
-        )
+        return training_loader(training, self.num_workers, self.batch_size, sampler, self.trainer)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         validation = self.dataset("val")

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from src.data.pipeline.dataset import TransformedDataset
-from src.data.pipeline.samplers import EvaluationBatchSampler
+from src.data.pipeline.samplers import EvaluationBatchSampler, TrainingSampler
 from src.data.stratified import stratified
 
 _GRACE_SECONDS = 30
@@ -59,6 +59,30 @@ def loader(
         **options,
     }
     return _Loader(dataset, num_workers=workers, worker_init_fn=outlast_signals, **settings)
+
+
+def training_loader(
+    dataset: TransformedDataset,
+    workers: int,
+    batch_size: int,
+    sampler: TrainingSampler,
+    trainer: Trainer | None,
+) -> DataLoader[tuple[Tensor, int]]:
+    """Return a DataLoader of the images that a sampler draws.
+
+    With ``trainer.overfit_batches`` Lightning takes the first images of the data set instead. They
+    are then of all classes: see :func:`evaluation_loader`.
+    """
+    if trainer is not None and trainer.overfit_batches:  # type: ignore[attr-defined]
+        dataset.indices = dataset.indices[stratified(dataset.targets)]
+    return loader(
+        dataset,
+        workers,
+        batch_size=batch_size,
+        sampler=sampler,
+        # A last batch of one image would break BatchNorm.
+        drop_last=len(sampler) >= batch_size,
+    )
 
 
 def evaluation_loader(

@@ -1,4 +1,4 @@
-"""Evaluation of a part of a split: the part has all classes, whatever the order of the split."""
+"""A part of a split that is evaluated or overfitted has all classes, whatever the split's order."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch.utils.data import DataLoader
 from torchvision.transforms import v2
 
 from src.data.pipeline.dataset import TransformedDataset
-from src.data.pipeline.loader import evaluation_loader
+from src.data.pipeline.loader import evaluation_loader, training_loader
+from src.data.pipeline.samplers import TrainingSampler
 
 CLASSES, IMAGES = 4, 10  # images of each class, listed class by class
 
@@ -79,3 +80,15 @@ def test_the_part_of_several_processes_has_all_classes() -> None:
 def test_a_whole_split_keeps_its_order(function: TrainerFn, limits: dict[str, float]) -> None:
     batches = labels(loaded(function=function, **limits))
     assert [label for batch in batches for label in batch] == SortedImages.targets.tolist()
+
+
+@pytest.mark.parametrize(("batches", "is_spread"), [(0.0, False), (1, True), (0.5, True)])
+def test_overfitting_a_few_batches_has_all_classes(batches: float, is_spread: bool) -> None:
+    dataset = TransformedDataset(SortedImages(), np.arange(CLASSES * IMAGES), v2.ToImage())
+    training = SimpleNamespace(overfit_batches=batches)
+    sampler = TrainingSampler(len(dataset), seed=0)
+    loader = training_loader(dataset, 0, 8, sampler, cast("Trainer", training))
+    # Lightning replaces the sampler by a sequential one.
+    first = [loader.dataset[position][1] for position in range(8)]
+    assert (len(set(first)) == CLASSES) is is_spread
+    assert sorted(dataset.targets.tolist()) == SortedImages.targets.tolist()
