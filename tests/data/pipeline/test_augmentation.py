@@ -51,3 +51,37 @@ def test_every_data_set_takes_the_option(kind: type) -> None:
 def test_a_policy_follows_without_flips_too(policy: str) -> None:
     parts = varied(crop_and_flip(16), policy, flip=False).transforms  # type: ignore[arg-type]
     assert [type(part).__name__.lower().removesuffix("wide") for part in parts[1:]] == [policy]
+
+
+def crops(squash: bool, width: int, height: int) -> list[dict[str, int]]:
+    crop = crop_and_flip(16, squash=squash).transforms[0]
+    image = Image.new("RGB", (width, height))
+    found = []
+    for seed in SEEDS:
+        torch.manual_seed(seed)
+        found.append(crop.make_params([image]))
+    return found
+
+
+@pytest.mark.parametrize(("width", "height"), [(400, 100), (100, 400), (160, 160), (500, 3)])
+def test_crops_of_an_image_that_is_squashed_have_its_shape(width: int, height: int) -> None:
+    found = crops(True, width, height)
+    for crop in found:
+        assert 0 <= crop["left"] <= width - crop["width"]
+        assert 0 <= crop["top"] <= height - crop["height"]
+        across, down = crop["width"] / width, crop["height"] / height
+        if min(width, height) >= 100:
+            assert 0.33 < across * down <= 1
+            assert 0.72 < across / down < 1.38
+    assert min(crop["left"] for crop in found) < 0.1 * width
+    assert max(crop["left"] + crop["width"] for crop in found) > 0.9 * width
+    # Others show the middle of a long image, and nothing else.
+    if width == 400:
+        assert {crop["left"] for crop in crops(False, width, height)} == {133}
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+def test_training_crops_follow_the_resizing_of_the_evaluation(resize: str) -> None:
+    data = ImageFolder(root="none", image_size=16, resize=resize)
+    crop = data._augmentation().transforms[0].transforms[0]
+    assert (type(crop) is v2.RandomResizedCrop) is (resize == "crop")
