@@ -20,6 +20,7 @@ from src.models.losses import EpochMean, for_optimizer, training_loss
 from src.models.metrics import classification_metrics
 from src.models.network import NetworkSpec
 from src.models.optimization import parameter_groups, warmup_cosine
+from src.models.option_ranges import require_range
 from src.models.schedule_position import steps_ahead
 from src.models.weights import WeightMatch, load_into
 from src.system.paths import user_path
@@ -82,11 +83,11 @@ class Classifier(LightningModule):
         image_size: int | None = None,
     ) -> None:
         super().__init__()
-        _require_range("model.lr", lr, 0, math.inf)
-        _require_range("model.label_smoothing", label_smoothing, 0, 1)
-        _require_range("model.warmup_fraction", warmup_fraction, 0, 1)
-        _require_range("model.freeze_statistics_fraction", freeze_statistics_fraction, 0, 1)
-        _require_range("model.layer_decay", layer_decay, math.ulp(0), math.nextafter(1, 2))
+        require_range("model.lr", lr, 0, math.inf)
+        require_range("model.label_smoothing", label_smoothing, 0, 1)
+        require_range("model.warmup_fraction", warmup_fraction, 0, 1)
+        require_range("model.freeze_statistics_fraction", freeze_statistics_fraction, 0, 1)
+        require_range("model.layer_decay", layer_decay, math.ulp(0), math.nextafter(1, 2))
         if pretrained and weights is not None:
             raise UsageError(
                 "model.weights",
@@ -241,6 +242,10 @@ class Classifier(LightningModule):
             "class_names": self.class_names,
             "pretrained": self.pretrained,
         }
+        checkpoint["epoch_loss"] = self._epoch_loss.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._epoch_loss.load_state_dict(checkpoint.get("epoch_loss"))
 
     def _logits_without_autocast(self, images: Tensor) -> Tensor:
         """Return logits (N, K) without autocast: bf16's 8 significant bits would create ties."""
@@ -287,13 +292,3 @@ class Classifier(LightningModule):
         step = int(self._non_finite_step)
         if step >= 0:
             raise NonFiniteLossError(step)
-
-
-def _require_range(argument: str, value: float, low: float, high: float) -> None:
-    if not low <= value < high:
-        raise UsageError(
-            argument,
-            expected=f"a number from {low} up to {high}, not included",
-            found=str(value),
-            remedy=f"leave out {argument} for its default",
-        )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from lightning.pytorch import Trainer
 from torch import Tensor
@@ -57,7 +59,7 @@ def for_optimizer(loss: Tensor, trainer: Trainer, batch_idx: int) -> Tensor:
 
 
 class EpochMean:
-    """Mean of the losses since the epoch began, or since the training went on within it.
+    """Mean of the losses since the epoch began, which a checkpoint stores.
 
     It stays on the device of the losses: reading a value would synchronise with the device.
     """
@@ -72,6 +74,18 @@ class EpochMean:
             self._total, self.count = torch.zeros_like(loss), 0
         self._total = self._total + loss
         self.count += 1
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state for a checkpoint: a training may go on within an epoch."""
+        return {"total": self._total.cpu(), "count": self.count}
+
+    def load_state_dict(self, state: object) -> None:
+        """Take a state; that of a checkpoint without one, or with another, is left out."""
+        total, count = (
+            (state.get("total"), state.get("count")) if isinstance(state, dict) else (None, None)
+        )
+        if isinstance(total, Tensor) and total.ndim == 0 and isinstance(count, int):
+            self._total, self.count = total, count
 
     def value(self, trainer: Trainer) -> Tensor:
         """Return the mean of at least one loss; at the end of an epoch it is that of all processes.

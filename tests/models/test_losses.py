@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.data import DataLoader, TensorDataset
 
-from src.models.losses import for_optimizer, training_loss
+from src.models.losses import EpochMean, for_optimizer, training_loss
 from tests.support.small_training import SmallNet
 from tests.support.tiny_classifier import trainer
 
@@ -135,3 +135,40 @@ def test_callbacks_get_the_mean_training_loss_of_the_epoch(tmp_path: Path) -> No
     assert len(second) == 5
     assert recorder.seen == pytest.approx([sum(first) / 5, sum(second) / 5])
     assert recorder.logged == pytest.approx([first[-1], second[-1]])  # curves are by step
+
+
+def test_a_training_that_goes_on_within_an_epoch_keeps_the_mean(tmp_path: Path) -> None:
+    whole, begun, resumed = EpochMean(), EpochMean(), EpochMean()
+    losses = [torch.tensor(value) for value in (2.0, 4.0, 9.0)]
+    for index, loss in enumerate(losses):
+        whole.add(loss, index)
+    for index, loss in enumerate(losses[:2]):
+        begun.add(loss, index)
+    torch.save(begun.state_dict(), tmp_path / "state.pt")
+    resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    resumed.add(losses[2], 2)
+    training = cast("Trainer", SimpleNamespace(is_last_batch=False))
+    assert float(resumed.value(training)) == float(whole.value(training)) == 5
+    resumed.add(losses[0], 0)  # the next epoch
+    assert float(resumed.value(training)) == 2
+
+
+STATES = [None, {}, {"total": 1.0, "count": 2}, {"total": torch.ones(()), "count": "2"}]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_another_state_is_left_out(state: object) -> None:
+    mean = EpochMean()
+    mean.load_state_dict(state)
+    assert mean.count == 0
+
+
+def test_checkpoints_have_the_state_of_the_mean(tmp_path: Path) -> None:
+    model, _ = fitted(tmp_path, 20, 4, max_epochs=1)
+    model.trainer.save_checkpoint(tmp_path / "x.ckpt")
+    content = torch.load(tmp_path / "x.ckpt", weights_only=True)
+    other = RecordingNet()
+    other.on_load_checkpoint(content)
+    assert other._epoch_loss.count == 5
+    other.on_load_checkpoint({})  # of an earlier version
+    assert other._epoch_loss.count == 5
