@@ -37,7 +37,9 @@ def combine(module: LightningModule, optimizer: torch.optim.Optimizer, schedule:
         _require_length(schedule.total_steps, steps)
     if trainer.is_global_zero:
         count = f", {steps:.0f} in this training" if math.isfinite(steps) else ""
-        name, unit = type(schedule).__name__, "batch" if by_batch else "epoch"
+        name, unit = type(schedule).__name__, "epoch"
+        if by_batch:
+            unit = "batch" if trainer.accumulate_grad_batches == 1 else "step of the optimizer"
         open_console().print(f"lr_scheduler={name}: it takes a step after each {unit}{count}")
     interval = "step" if by_batch else "epoch"
     return [optimizer], [{"scheduler": schedule, "interval": interval}]

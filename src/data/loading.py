@@ -36,6 +36,14 @@ _Workers = Annotated[
         least=0,
     ),
 ]
+_Mean = Annotated[
+    tuple[float, float, float],
+    Range(
+        "three numbers up to 1, on the scale on which pixels are from 0 to 1",
+        "divide numbers of the scale up to 255 by 255, those of data.std too",
+        most=1,
+    ),
+]
 _Std = Annotated[
     tuple[float, float, float],
     Range(
@@ -100,7 +108,7 @@ class Loading:
     batch_size: _Count = 64
     num_workers: _Workers = None
     resize: ResizeRule = "squash"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
+    mean: _Mean = IMAGENET_MEAN
     std: _Std = IMAGENET_STD
     split_seed: _Seed = 0
     interpolation: Interpolation = "bilinear"

@@ -234,6 +234,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["test", "export.formats=[eager]"], "export.formats: expected no such option, for only fit"),
     (["trainer.profiler=simple", "profiler.windows=3"], "trainer.profiler: expected nothing"),
     (["data.mean=[1,2]"], "data.mean: expected tuple with 3 elements"),
+    (["data.mean=[123.675,116.28,103.53]"], "data.mean: expected three numbers up to 1, on the"),
     (["data=image_folder"], "data.root: expected a value; found none"),
     (["data=image_folder", "data.root=missing"], "found missing (No such file or directory)"),
     (["export.formats=[onnx]"], f"export.formats: {FORMATS}"),
