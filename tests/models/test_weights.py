@@ -143,9 +143,7 @@ def test_a_published_file_of_densenet_gives_all_weights(tmp_path: Path) -> None:
         for name, value in state.items()
     }
     assert former.keys() != state.keys()
-    match = load_into(
-        torchvision.models.densenet121(num_classes=3), plain(former, tmp_path)
-    )
+    match = load_into(torchvision.models.densenet121(num_classes=3), plain(former, tmp_path))
     assert (match.missing, match.unknown, match.other_shape) == ([], [], [])
 
 
