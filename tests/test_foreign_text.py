@@ -285,12 +285,14 @@ def test_cells_of_predictions_are_no_formulas(tmp_path: Path) -> None:
 
 def test_cells_of_the_predictions_of_a_training_are_no_formulas(tmp_path: Path) -> None:
     writer = PredictionWriter(tmp_path / "x.csv")
-    loader = SimpleNamespace(dataset=SimpleNamespace(targets=[0, 1]))
+    images = SimpleNamespace(name=lambda index: f"=a{index}.png")
+    dataset = SimpleNamespace(targets=[0, 1], images=images, indices=[7, 5])
+    loader = SimpleNamespace(dataset=dataset)
     trainer = SimpleNamespace(predict_dataloaders=loader, world_size=1, global_rank=0)
     answers = [torch.tensor([[0.25, 0.75], [0.5, 0.5]])]
     module = SimpleNamespace(class_names=["=1+1", "-2"])
     writer.write_on_epoch_end(cast("Any", trainer), cast("Any", module), answers, [[[0, 1]]])
     assert (tmp_path / "x.csv").read_text().splitlines()[1:] == [
-        "0,'=1+1,-2,0.750000",
-        "1,-2,'=1+1,0.500000",
+        "0,'=1+1,-2,0.750000,'=a7.png",
+        "1,-2,'=1+1,0.500000,'=a5.png",
     ]

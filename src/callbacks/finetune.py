@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -87,19 +88,34 @@ class FinetuneOptions:
 
 
 class Patience(EarlyStopping):
-    """Early stopping that also holds when a stopped training is resumed.
+    """Early stopping that counts epochs, and also holds when a stopped training is resumed.
 
-    Lightning's own would train one more epoch. It checks after each validation, which need not be
-    in every epoch.
+    Lightning's own counts validations: those of a fraction of an epoch ended a training too early,
+    those of every fifth epoch five times too late. After a resume it would train one more epoch.
     """
+
+    def __init__(self, *, patience: int, **options: Any) -> None:
+        super().__init__(patience=patience, **options)
+        self._epochs = patience
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         # The inherited method takes the checkpoint's patience, too.
-        super().load_state_dict({**state_dict, "patience": self.patience})
+        super().load_state_dict({**state_dict, "patience": self._epochs})
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.patience = _validations(self._epochs, trainer)
         if self.wait_count >= self.patience:
             trainer.should_stop = True
+
+
+def _validations(epochs: int, trainer: Trainer) -> int:
+    """Return how many validations there are in a number of epochs, at least one."""
+    interval, batches = trainer.val_check_batch, trainer.num_training_batches
+    if interval is None or math.isinf(interval) or math.isinf(batches):
+        return epochs  # validations by time, or at the end of epochs of an unknown length
+    every = trainer.check_val_every_n_epoch
+    in_an_epoch = batches / interval if every is None else batches // interval / every
+    return max(1, math.ceil(epochs * in_an_epoch))
 
 
 class ClassWeights(Callback):

@@ -164,14 +164,14 @@ class ProfilerCallback(Callback):
         if recorder is None or recorder.recording or not recorder.windows:
             return
         window = recorder.windows[-1]
-        if trainer.logger is not None and trainer.is_global_zero:
-            trainer.logger.log_metrics(
-                {
-                    f"profile/{window.stage}/{name.replace(' ', '_')}_seconds": seconds
-                    for name, seconds in window.regions.items()
-                },
-                window.global_step,
-            )
+        if not trainer.is_global_zero:
+            return
+        seconds = {
+            f"profile/{window.stage}/{name.replace(' ', '_')}_seconds": value
+            for name, value in window.regions.items()
+        }
+        for logger in trainer.loggers:
+            logger.log_metrics(seconds, window.global_step)
 
     def _epochs(self, trainer: Trainer) -> int:
         """Return the number of epochs that this process trains; 1 if there is no limit."""

@@ -8,7 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 
 class EpochLines(Callback):
-    """Prints the seconds, losses and top-1 of each epoch."""
+    """Prints the seconds, losses and top-1 of each epoch; the training loss is the epoch's mean."""
 
     def __init__(self) -> None:
         self._started = 0.0
@@ -34,7 +34,7 @@ class EpochLines(Callback):
             for name in names
             if name in trainer.callback_metrics
         )
-        last = f"/{trainer.max_epochs}" if trainer.max_epochs else ""
+        last = f"/{trainer.max_epochs}" if (trainer.max_epochs or 0) > 0 else ""
         seconds = time.perf_counter() - self._started
         line = f"epoch {trainer.current_epoch + 1}{last}  {seconds:.1f} s  {figures}"
         bar = trainer.progress_bar_callback

@@ -30,8 +30,8 @@ class SkippedImages(Callback):
         if len(skipped) == self._reported or not trainer.is_global_zero:
             return
         self._reported = len(skipped)
-        if trainer.logger is not None:
-            trainer.logger.log_metrics({"data/skipped_images": len(skipped)}, trainer.global_step)
+        for logger in trainer.loggers:
+            logger.log_metrics({"data/skipped_images": len(skipped)}, trainer.global_step)
         more = f" and {len(skipped) - _MAX_NAMED} more" if len(skipped) > _MAX_NAMED else ""
         line = f"skipped {len(skipped)} unreadable images: {', '.join(skipped[:_MAX_NAMED])}{more}"
         bar = trainer.progress_bar_callback

@@ -40,7 +40,8 @@ class ThroughputScalars(Callback):
         recording = isinstance(profiler, RegionProfiler) and profiler.recording
         self._meter.end_step(len(batch[1]), counts=not recording)
         interval = trainer.log_every_n_steps  # type: ignore[attr-defined]
-        if (batch_idx + 1) % interval or not trainer.logger:
+        # Counted over the epochs: those of a small data set are shorter than the interval.
+        if (trainer.fit_loop.total_batch_idx + 1) % interval or not trainer.loggers:
             return
         throughput = self._meter.take()
         if throughput is None:
@@ -53,4 +54,5 @@ class ThroughputScalars(Callback):
         }
         if pl_module.device.type == "cuda":
             figures["throughput/peak_device_bytes"] = torch.cuda.max_memory_allocated()
-        trainer.logger.log_metrics(figures, trainer.global_step)
+        for logger in trainer.loggers:
+            logger.log_metrics(figures, trainer.global_step)

@@ -31,6 +31,7 @@ from src.cli import (
     parser_errors,
     pretrained_defaults,
     run_splits,
+    schedule_check,
     twin_formats,
 )
 from src.cli.announcement import announce, announce_loaded_weights
@@ -39,7 +40,6 @@ from src.cli.resume_command import as_typed, resume_command
 from src.cli.rollback import RunRollback
 from src.cli.run_lock import RunLock
 from src.cli.run_selection import RunRequest, is_rank_zero, open_run
-from src.cli.schedule_check import check_schedule
 from src.data.dataset_module import DatasetModule
 from src.data.preprocessing import Preprocessing
 from src.models import input_check
@@ -232,8 +232,7 @@ class CLI(SubcommandCLI):
             group.setdefault("initial_lr", group["lr"])
         if lr_scheduler is None:
             return [optimizer], [lightning_module.schedule(optimizer)]
-        check_schedule(optimizer, lr_scheduler)
-        return SubcommandCLI.configure_optimizers(lightning_module, optimizer, lr_scheduler)
+        return schedule_check.combine(lightning_module, optimizer, lr_scheduler)
 
     def before_fit(self) -> None:
         data = self.datamodule

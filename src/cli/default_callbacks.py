@@ -9,7 +9,7 @@ from typing import Any
 
 from lightning.pytorch import Callback
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
-from lightning.pytorch.loggers import Logger, TensorBoardLogger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from src.callbacks.checkpoint import LastCheckpoint, UntrainedCheckpoint
 from src.callbacks.out_of_memory import MemoryAdvice
@@ -23,6 +23,9 @@ from src.callbacks.skipped import SkippedImages
 from src.callbacks.started import StartDetector
 from src.callbacks.tf32 import Tf32
 from src.callbacks.throughput import ThroughputScalars
+from src.callbacks.training_limits import TrainingLimits
+from src.cli.run_selection import is_rank_zero
+from src.errors import UsageError
 from src.run.folder import Run
 
 
@@ -41,6 +44,7 @@ def common_callbacks(
         EpochLines(),
         SkippedImages(),
         ResumedSchedule(),
+        TrainingLimits(),
         ThroughputScalars(),
         Tf32(),
         MemoryAdvice(),
@@ -77,14 +81,22 @@ def progress_bars(callbacks: Sequence[Callback], enabled: bool | None) -> list[C
 
 
 def loggers(configured: Any, folder: Path | None) -> list[Logger]:
-    """Return the user's loggers, after a TensorBoardLogger if there is none among them.
+    """Return the user's loggers, after a TensorBoardLogger that writes into the run folder.
+
+    Lightning stores checkpoints and configuration in the folder of the first logger. A
+    TensorBoardLogger of the user writes the curves once more, where it was told to.
 
     Args:
         configured: ``trainer.logger``.
         folder: the run folder for TensorBoard's files; None if nothing shall be written.
+
+    Raises:
+        UsageError: a logger would delete an earlier file.
     """
     user_loggers = [logger for logger in as_list(configured) if isinstance(logger, Logger)]
-    if folder is None or any(isinstance(logger, TensorBoardLogger) for logger in user_loggers):
+    for logger in user_loggers:
+        _require_no_metrics(logger)
+    if folder is None:
         return user_loggers
     tensorboard = TensorBoardLogger(
         str(folder.parent.parent),
@@ -93,6 +105,20 @@ def loggers(configured: Any, folder: Path | None) -> list[Logger]:
         default_hp_metric=False,
     )
     return [tensorboard, *user_loggers]
+
+
+def _require_no_metrics(logger: Logger) -> None:
+    """Refuse a CSVLogger whose folder has the metrics of an earlier command: it deletes them."""
+    if not isinstance(logger, CSVLogger) or not is_rank_zero():
+        return
+    metrics = Path(logger.log_dir, "metrics.csv")
+    if metrics.is_file():
+        raise UsageError(
+            "trainer.logger",
+            expected="a CSVLogger whose folder has no metrics.csv, because it would delete that",
+            found=str(metrics),
+            remedy="set another trainer.logger.version, or move the file away",
+        )
 
 
 def on_terminal() -> bool:

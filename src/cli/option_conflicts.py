@@ -8,11 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from src import formats
-from src.cli import fit_only, typed_options
+from src.cli import fit_only, monitors, typed_options
 from src.errors import UsageError
 from src.models.architecture import Architecture
-from src.models.classifier import METRICS
-from src.models.metrics import mode_of
 from src.twin.options import TwinOptions
 
 _TRAINING_LIMITS = ("max_epochs", "max_steps", "limit_train_batches")  # 0 means no training
@@ -72,7 +70,7 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
     _check_finders(config, args)
     _check_twin(config, args)
     _check_validation(config)
-    _check_monitors(config)
+    monitors.check(config)
     if config.benchmark.enabled:
         _check_benchmark(config)
     elif config.benchmark.load:
@@ -225,45 +223,6 @@ def _check_validation(config: Any) -> None:
                 found="trainer.limit_val_batches=0",
                 remedy="leave out one of the two",
             )
-
-
-def _check_monitors(config: Any) -> None:
-    """Refuse a metric that is never logged, and a mode that takes its worst value for the best.
-
-    Lightning would report the first after an epoch only, and the second never.
-    """
-    schedule = (config.get("lr_scheduler") or {}).get("init_args") or {}
-    monitors = {
-        "checkpoint.monitor": config.checkpoint.monitor,
-        "lr_scheduler.monitor": schedule.get("monitor"),
-    }
-    for name, monitor in monitors.items():
-        if monitor is not None and monitor not in METRICS:
-            raise UsageError(
-                name,
-                expected=f"one of {', '.join(METRICS)}",
-                found=str(monitor),
-                remedy="set for example val/loss",
-            )
-    modes = {"checkpoint": config.checkpoint.mode, "lr_scheduler": schedule.get("mode")}
-    for group, mode in modes.items():
-        monitor = monitors[f"{group}.monitor"]
-        if monitor is not None and mode in {"min", "max"} and mode != mode_of(monitor):
-            comparison = "larger" if mode == "min" else "smaller"
-            raise UsageError(
-                f"{group}.mode",
-                expected=f"{mode_of(monitor)}, for a {comparison} {monitor} is better",
-                found=mode,
-                remedy=f"set {group}.mode={mode_of(monitor)}",
-            )
-    every = config.trainer.check_val_every_n_epoch
-    if str(schedule.get("monitor")).startswith("val/") and every != 1:
-        raise UsageError(
-            "trainer.check_val_every_n_epoch",
-            expected="1, for the schedule looks at a validation after each epoch",
-            found=str(every),
-            remedy="leave it out, or set lr_scheduler.monitor=train/loss",
-        )
 
 
 def _check_benchmark(config: Any) -> None:

@@ -6,10 +6,11 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-from src.errors import UsageError
+from src.errors import UsageError, one_line
 from src.run import class_names
 
 _NUMBER = re.compile(r"0*([0-9]+)(?:\.0+)?")  # as 7 that other programs write as 07 or 7.0
+_LEFT = re.compile(r"(?<![^\W\d_])left(?![^\W\d_])")  # as a word, also in turn_left
 _FOLDERS = "give each class a folder of its own"
 # Texts that pandas and spreadsheets write for a missing label.
 _MISSING = frozenset({"nan", "NaN", "<NA>", "#N/A", "null", "NULL"})
@@ -49,6 +50,21 @@ def alike(name: str) -> str:
     Copies between systems may decompose accents, and change the case.
     """
     return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+
+
+def mirrored_names(names: Sequence[str]) -> list[str]:
+    """Return a line about classes of which one may be the mirror image of another."""
+    known = {alike(name): name for name in names}
+    for likeness, name in known.items():
+        other = _LEFT.sub("right", likeness)
+        if other != likeness and other in known:
+            return [
+                one_line(
+                    f"{name!r} may be the mirror image of {known[other]!r}, and photographs are "
+                    "mirrored at random in training: data.flip=false turns that off"
+                )
+            ]
+    return []
 
 
 def similar_names(names: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
-from src.data.classes import similar_names
+from src.data.classes import mirrored_names, similar_names
 from src.data.csv_lines import CSVLines
 from src.data.pipeline.image_kind import ending_of, endings
 from src.data.pipeline.split import Split
@@ -62,7 +62,8 @@ def notes(
                 f"{len(leaks)} {kind} are in more than one split, such as {name}: accuracy there "
                 "is too high"
             )
-    return [one_line(note) for note in [*found, *similar_names(class_names)]]
+    found += [*similar_names(class_names), *mirrored_names(class_names)]
+    return [one_line(note) for note in found]
 
 
 def _several(keys: Iterable[str], values: Iterable[Hashable]) -> dict[str, set[str]]:

@@ -95,4 +95,5 @@ class Photographs(Dataset):
     loading: ClassVar[Loading] = Loading(image_size=224, batch_size=32, resize="crop")
 
     def augmentation(self, preprocessing: Preprocessing) -> v2.Transform:
-        return crop_and_flip(preprocessing.image_size)
+        squash = preprocessing.resize == "squash"
+        return crop_and_flip(preprocessing.image_size, squash=squash)

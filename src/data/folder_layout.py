@@ -16,7 +16,7 @@ from src.data.class_folders import (
     trained_classes,
     without_labels,
 )
-from src.data.classes import require_classes, similar_names
+from src.data.classes import mirrored_names, require_classes, similar_names
 from src.data.folder_walk import Folder, note_on, read_folder
 from src.data.pipeline.split import SPLITS, Split, splits_named
 from src.errors import UsageError
@@ -66,7 +66,7 @@ def read_layout(root: Path) -> Layout:
     else:
         whole = class_folders(top, top.folders, named, notes)
         layout = Layout(require_classes("data.root", sorted(whole)), {}, whole, notes)
-    notes += similar_names(layout.class_names)
+    notes += [*similar_names(layout.class_names), *mirrored_names(layout.class_names)]
     used = [folder for part in (*splits.values(), layout.whole) for folder in part.values()]
     beside = Folder(top.path, passed_over=top.passed_over, outputs=top.outputs)
     if listed is not top:

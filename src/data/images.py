@@ -19,11 +19,11 @@ from src.data.content_hash import sha256_of_images
 from src.data.dataset import Dataset
 from src.data.loading import Loading
 from src.data.pinned_splits import PinnedSplits
-from src.data.pipeline.augmentation import LEAST_CROP_SIDE, batch_mixing, policy_augmentation
+from src.data.pipeline.augmentation import LEAST_CROP_SIDE, batch_mixing, varied
 from src.data.pipeline.class_balance import class_weights, sampling_weights
 from src.data.pipeline.dataset import LabelledImages, SkippingDataset, TransformedDataset
 from src.data.pipeline.image_files import ImageFiles, leave_out_unreadable, require_readable
-from src.data.pipeline.loader import evaluation_loader, loader
+from src.data.pipeline.loader import evaluation_loader, loader, training_loader
 from src.data.pipeline.resume_state import ResumeState
 from src.data.pipeline.samplers import TrainingSampler, positions_of_process
 from src.data.pipeline.split import Parts, Split, require_trained
@@ -206,14 +206,7 @@ class ImageDataModule(LightningDataModule):
         if self.loading.on_error == "skip":
             training = self._skipping = SkippingDataset(training.images, indices, transform)
         sampler = self._training_sampler(training)
-        return loader(
-            training,
-            self.num_workers,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            # A last batch of one image would break BatchNorm.
-            drop_last=len(sampler) >= self.batch_size,
-        )
+        return training_loader(training, self.num_workers, self.batch_size, sampler, self.trainer)
 
     def val_dataloader(self) -> DataLoader[tuple[Tensor, int]]:
         validation = self.dataset("val")
@@ -268,8 +261,8 @@ class ImageDataModule(LightningDataModule):
     def _augmentation(self) -> v2.Transform:
         if self.loading.augment == "none":
             return self.preprocessing.spatial()
-        augmentation = self.source.augmentation(self.preprocessing)
-        return v2.Compose([augmentation, *policy_augmentation(self.loading.augment)])
+        default = self.source.augmentation(self.preprocessing)
+        return varied(default, self.loading.augment, flip=self.loading.flip)
 
     def _training_sampler(self, training: TransformedDataset) -> TrainingSampler:
         rank, processes = self._processes()
@@ -280,7 +273,7 @@ class ImageDataModule(LightningDataModule):
         return self._resume_state.begin(sampler, self.batch_size * processes)
 
     def _evaluation_loader(self, dataset: TransformedDataset) -> DataLoader[tuple[Tensor, int]]:
-        return evaluation_loader(dataset, self.num_workers, self.batch_size, *self._processes())
+        return evaluation_loader(dataset, self.num_workers, self.batch_size, self.trainer)
 
     def _processes(self) -> tuple[int, int]:
         """Return the rank of this process, and the number of processes."""

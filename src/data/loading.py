@@ -36,6 +36,14 @@ _Workers = Annotated[
         least=0,
     ),
 ]
+_Mean = Annotated[
+    tuple[float, float, float],
+    Range(
+        "three numbers up to 1, on the scale on which pixels are from 0 to 1",
+        "divide numbers of the scale up to 255 by 255, those of data.std too",
+        most=1,
+    ),
+]
 _Std = Annotated[
     tuple[float, float, float],
     Range(
@@ -77,6 +85,8 @@ class Loading:
         crop_share: share of the resized image's shorter side that ``crop`` keeps.
         augment: augmentation of training images: ``default`` for that of the data set, ``none``, or
             ``randaugment`` or ``trivialaugment`` after that of the data set.
+        flip: mirror training images at random, where the augmentation of the data set does so;
+            false for writing and for classes that differ by left and right.
         mixup: alpha of mixup, which blends two images of a training batch; 0 for none.
         cutmix: alpha of CutMix, which pastes a part of one training image into another; 0 for
             none.
@@ -98,12 +108,13 @@ class Loading:
     batch_size: _Count = 64
     num_workers: _Workers = None
     resize: ResizeRule = "squash"
-    mean: tuple[float, float, float] = IMAGENET_MEAN
+    mean: _Mean = IMAGENET_MEAN
     std: _Std = IMAGENET_STD
     split_seed: _Seed = 0
     interpolation: Interpolation = "bilinear"
     crop_share: _CropShare = CROP_SHARE
     augment: Augment = "default"
+    flip: bool = True
     mixup: _Alpha = 0.0
     cutmix: _Alpha = 0.0
     balance: ClassBalance = "none"

@@ -10,16 +10,17 @@ from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.nn import functional
 from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassStatScores
 
 from src.errors import NonFiniteLossError, UsageError
 from src.models import widths
 from src.models.batch_norm_statistics import FrozenStatistics
+from src.models.losses import EpochMean, for_optimizer, training_loss
 from src.models.metrics import classification_metrics
 from src.models.network import NetworkSpec
 from src.models.optimization import parameter_groups, warmup_cosine
+from src.models.option_ranges import require_range
 from src.models.schedule_position import steps_ahead
 from src.models.weights import WeightMatch, load_into
 from src.system.paths import user_path
@@ -82,11 +83,11 @@ class Classifier(LightningModule):
         image_size: int | None = None,
     ) -> None:
         super().__init__()
-        _require_range("model.lr", lr, 0, math.inf)
-        _require_range("model.label_smoothing", label_smoothing, 0, 1)
-        _require_range("model.warmup_fraction", warmup_fraction, 0, 1)
-        _require_range("model.freeze_statistics_fraction", freeze_statistics_fraction, 0, 1)
-        _require_range("model.layer_decay", layer_decay, math.ulp(0), math.nextafter(1, 2))
+        require_range("model.lr", lr, 0, math.inf)
+        require_range("model.label_smoothing", label_smoothing, 0, 1)
+        require_range("model.warmup_fraction", warmup_fraction, 0, 1)
+        require_range("model.freeze_statistics_fraction", freeze_statistics_fraction, 0, 1)
+        require_range("model.layer_decay", layer_decay, math.ulp(0), math.nextafter(1, 2))
         if pretrained and weights is not None:
             raise UsageError(
                 "model.weights",
@@ -121,6 +122,7 @@ class Classifier(LightningModule):
         # Weight of each class in the training loss, (K,); None for equal weights.
         self.class_weights: Tensor | None = None
         self.stops_on_non_finite_loss = True
+        self._epoch_loss = EpochMean()
         self.steps_ahead = 0  # of the schedule, after a resume
         self.val_metrics = classification_metrics(len(class_names), "val/")
         self.test_metrics = classification_metrics(len(class_names), "test/")
@@ -144,21 +146,20 @@ class Classifier(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         images, targets = batch  # (N, 3, H, W), and (N,) or with mixup (N, K)
-        loss = functional.cross_entropy(
-            self(images),
-            targets,
-            weight=self.class_weights,
-            label_smoothing=self.loss.label_smoothing,
-        )
+        loss = training_loss(self(images), targets, self.loss.label_smoothing, self.class_weights)
         self._record_non_finite(loss.detach())
+        self._epoch_loss.add(loss.detach(), batch_idx)
         self.log("train/loss", loss, prog_bar=True)
         self.log("train/lr", self.optimizers().param_groups[0]["lr"])  # type: ignore[union-attr]
-        return loss
+        return for_optimizer(loss, self.trainer, batch_idx)
 
     def on_train_start(self) -> None:
         self.steps_ahead = steps_ahead(self.trainer)
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        # Callbacks and schedules that watch it get the mean of the epoch, the logger each loss.
+        if self._epoch_loss.count:  # a subclass may have a step of its own
+            self.log("train/loss", self._epoch_loss.value(self.trainer), logger=False)
         if self.device.type == "cpu" or batch_idx % CHECK_EVERY == CHECK_EVERY - 1:
             self.require_finite()
 
@@ -241,6 +242,10 @@ class Classifier(LightningModule):
             "class_names": self.class_names,
             "pretrained": self.pretrained,
         }
+        checkpoint["epoch_loss"] = self._epoch_loss.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._epoch_loss.load_state_dict(checkpoint.get("epoch_loss"))
 
     def _logits_without_autocast(self, images: Tensor) -> Tensor:
         """Return logits (N, K) without autocast: bf16's 8 significant bits would create ties."""
@@ -287,13 +292,3 @@ class Classifier(LightningModule):
         step = int(self._non_finite_step)
         if step >= 0:
             raise NonFiniteLossError(step)
-
-
-def _require_range(argument: str, value: float, low: float, high: float) -> None:
-    if not low <= value < high:
-        raise UsageError(
-            argument,
-            expected=f"a number from {low} up to {high}, not included",
-            found=str(value),
-            remedy=f"leave out {argument} for its default",
-        )

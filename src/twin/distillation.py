@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from lightning.pytorch import Callback, LightningModule
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
@@ -12,6 +14,7 @@ from torchmetrics.classification import MulticlassAccuracy
 
 from src.errors import LightshipError
 from src.models.batch_norm_statistics import FrozenStatistics
+from src.models.losses import EpochMean
 from src.models.optimization import warmup_cosine
 from src.twin.time_limit import TimeLimit
 
@@ -59,6 +62,7 @@ class Distillation(LightningModule):
         self.freeze_statistics_fraction = freeze_statistics_fraction
         self.limit = limit or TimeLimit(None)
         self._schedule = warmup_cosine(steps, _WARM_UP)
+        self._epoch_loss = EpochMean()
         self.val_metrics = MetricCollection(
             {
                 "agreement": MulticlassAccuracy(num_classes, average="micro"),
@@ -88,8 +92,13 @@ class Distillation(LightningModule):
                 f"twin: the loss is not finite at step {self.global_step}; set a lower lr or "
                 "quantized_lr"
             )
+        self._epoch_loss.add(loss.detach(), batch_idx)
         self.log("train/loss", loss, prog_bar=True)
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        # The line of an epoch gets its mean, the logger each loss.
+        self.log("train/loss", self._epoch_loss.value(self.trainer), logger=False)
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         images, labels = batch

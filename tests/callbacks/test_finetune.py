@@ -16,7 +16,7 @@ from src.callbacks.finetune import FinetuneOptions
 from src.callbacks.unfreezing import GradualUnfreezing
 from src.errors import UsageError
 from src.export.source import Checkpoint
-from tests.support.small_training import WeightRecorder
+from tests.support.small_training import SmallNet, WeightRecorder
 from tests.support.tiny_classifier import TinyNet, loader, trainer
 
 
@@ -112,6 +112,16 @@ def test_a_resumed_training_continues_its_moving_average(tmp_path: Path) -> None
     torch.testing.assert_close(finals[0], finals[1])
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_compiled_network_trains_the_stages_that_thaw(tmp_path: Path) -> None:
+    model = SmallNet()  # nothing in it depends on the mode, so thawing alone changes no guard
+    model.network.compile(backend="aot_eager")
+    before = model.network[0].weight.detach().clone()
+    fit = trainer(tmp_path, max_epochs=2, callbacks=[GradualUnfreezing(1)])
+    fit.fit(model, loader(), loader())
+    assert not torch.equal(model.network[0].weight, before)
+
+
 def test_layer_decay_lowers_the_learning_rate_from_head_to_input(tmp_path: Path) -> None:
     fit = trainer(tmp_path)
     model = TinyNet(lr=0.1, layer_decay=0.5)
@@ -132,6 +142,30 @@ def test_patience_stops_a_training_without_improvement(tmp_path: Path) -> None:
     fit = trainer(tmp_path, max_epochs=20, callbacks=callbacks)
     fit.fit(Stuck(), loader(), loader())
     assert fit.current_epoch == 3
+
+
+@pytest.mark.parametrize(
+    ("patience", "options", "steps"),
+    [
+        (2, {}, 9),
+        (2, {"val_check_interval": 1}, 7),
+        (2, {"val_check_interval": 1, "check_val_every_n_epoch": None}, 7),
+        (4, {"check_val_every_n_epoch": 4}, 24),
+        (1, {"check_val_every_n_epoch": 4}, 24),
+        (6, {"check_val_every_n_epoch": 4}, 36),
+    ],
+)
+def test_patience_counts_epochs_however_often_a_training_is_validated(
+    patience: int, options: dict[str, Any], steps: int, tmp_path: Path
+) -> None:
+    class Stuck(TinyNet):
+        def on_validation_epoch_end(self) -> None:
+            self.log("score", 0.5)
+
+    callbacks = FinetuneOptions(patience=patience).callbacks("score", "max")
+    fit = trainer(tmp_path, max_epochs=40, callbacks=callbacks, **options)
+    fit.fit(Stuck(), loader(), loader())
+    assert fit.global_step == steps  # of three in an epoch
 
 
 def test_default_finetune_options_add_no_callbacks() -> None:

@@ -66,7 +66,7 @@ def test_predictions_are_written_into_the_run_of_the_checkpoint(
     words = [*OPTIONS, *ONE_BATCH, f"ckpt_path={copy.last_checkpoint}"]
     run_command(lambda: app.main(["predict", *words]))
     lines = (copy.folder / "predictions.csv").read_text().splitlines()
-    assert lines[0] == "position,true,predicted,probability"
+    assert lines[0] == "position,true,predicted,probability,image"
     assert len(lines) == 1 + 4
     assert files_below(tmp_path / "here") == set()
 

@@ -234,6 +234,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["test", "export.formats=[eager]"], "export.formats: expected no such option, for only fit"),
     (["trainer.profiler=simple", "profiler.windows=3"], "trainer.profiler: expected nothing"),
     (["data.mean=[1,2]"], "data.mean: expected tuple with 3 elements"),
+    (["data.mean=[123.675,116.28,103.53]"], "data.mean: expected three numbers up to 1, on the"),
     (["data=image_folder"], "data.root: expected a value; found none"),
     (["data=image_folder", "data.root=missing"], "found missing (No such file or directory)"),
     (["export.formats=[onnx]"], f"export.formats: {FORMATS}"),
@@ -260,6 +261,14 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["checkpoint.mode=min"], "checkpoint.mode: expected max, for a larger val/top1 is better"),
     ([*PLATEAU, "lr_scheduler.monitor=val/f1"], "lr_scheduler.mode: expected max, for a larger"),
     ([*PLATEAU, "lr_scheduler.mode=max"], "lr_scheduler.mode: expected min, for a smaller"),
+    (
+        ["trainer.callbacks=EarlyStopping", "trainer.callbacks.monitor=val/top1"],
+        "trainer.callbacks.mode: expected max, for a larger val/top1 is better; found min; set",
+    ),
+    (
+        ["trainer.callbacks=ModelCheckpoint", "trainer.callbacks.monitor=val_loss"],
+        "trainer.callbacks.monitor: expected one of val/top1, val/top5",
+    ),
     (["lr_scheduler=CosineAnnealingLR", "lr_scheduler.T_max=3"], "expected an optimizer"),
     (["optimizer=SGD", "optimizer.lr=0.1", "model.lr=1"], "model.lr: expected no replacement"),
     ([*SGD, "model.init_args.lr=1"], "model.lr: expected no replacement"),

@@ -37,6 +37,11 @@ MEANT = {
     "probe_step": "twin.probe_steps",
     "trainr.max_epochs": "trainer.max_epochs",
     "model.lrr": "model.lr",
+    "fliplr": "data.flip",
+    "data.hflip": "data.flip",
+    "class_weights": "data.balance",
+    "gradient_accumulation_steps": "trainer.accumulate_grad_batches",
+    "model.warmup_epochs": "model.warmup_fraction",
     "xyzzy": None,
     "optimizer.learning_rate": None,
 }

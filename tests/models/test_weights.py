@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ def network(classes: int = 3, value: float = 0.5) -> nn.Module:
     return filled
 
 
-def plain(state: State, path: Path) -> Path:
+def plain(state: Mapping[str, Any], path: Path) -> Path:
     torch.save(state, path / "x.pt")
     return path / "x.pt"
 
@@ -96,6 +98,55 @@ def test_missing_and_unknown_weights_are_listed(tmp_path: Path) -> None:
     assert any("projection.weight" in line for line in match.lines())
 
 
+@pytest.mark.parametrize("entry", ["model_state_dict", "net", "ema", "state_dict_ema"])
+def test_the_entry_of_a_file_that_is_a_state_dict_is_found(entry: str, tmp_path: Path) -> None:
+    content: dict[str, Any] = {
+        "epoch": 3,
+        "loss": torch.tensor(0.5),
+        "optimizer_state_dict": {"state": {0: {"step": torch.tensor(1.0)}}, "param_groups": []},
+        entry: network().state_dict(),
+    }
+    path = plain(content, tmp_path)
+    target = network(value=0.25)
+    match = load_into(target, path)
+    assert all((value == 0.5).all() for value in target.parameters())
+    assert match.lines() == [f"weights: 122 of 122 tensors from {path}, its {entry}"]
+
+
+@pytest.mark.parametrize("usual", ["state_dict", "model"])
+def test_of_two_entries_the_usual_one_is_loaded_and_the_other_one_is_named(
+    usual: str, tmp_path: Path
+) -> None:
+    average = network(value=0.25).state_dict()
+    path = plain({f"{usual}_ema": average, usual: network().state_dict()}, tmp_path)
+    target = network(value=1)
+    lines = load_into(target, path).lines()
+    assert all((value == 0.5).all() for value in target.parameters())
+    assert lines == [
+        f"weights: 122 of 122 tensors from {path}",
+        f"  not used, though as many match: {usual}_ema",
+    ]
+
+
+def test_a_checkpoint_with_the_options_of_its_training_is_read(tmp_path: Path) -> None:
+    options = argparse.Namespace(lr=0.1, data="photos", layers=[1, 2])
+    path = plain({"model": network().state_dict(), "args": options, "epoch": 3}, tmp_path)
+    assert load_into(network(value=0.25), path).missing == []
+    with pytest.raises(pickle.UnpicklingError, match="Namespace"):  # elsewhere it is refused
+        torch.load(path, weights_only=True)
+
+
+def test_a_published_file_of_densenet_gives_all_weights(tmp_path: Path) -> None:
+    state = torchvision.models.densenet121(num_classes=3).state_dict()
+    former = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", name): value
+        for name, value in state.items()
+    }
+    assert former.keys() != state.keys()
+    match = load_into(torchvision.models.densenet121(num_classes=3), plain(former, tmp_path))
+    assert (match.missing, match.unknown, match.other_shape) == ([], [], [])
+
+
 class CallsPrint:
     def __reduce__(self) -> Any:
         return (print, ("unpickled",))
@@ -131,7 +182,18 @@ def absent(path: Path) -> Path:
     return path / "none.pt"
 
 
-@pytest.mark.parametrize("write", [calling, cut_off, cut_off_safetensors, unrelated, empty, absent])
+def calling_in_a_namespace(path: Path) -> Path:
+    content = {"model": network().state_dict(), "args": argparse.Namespace(hook=CallsPrint())}
+    torch.save(content, path / "x.pt")
+    return path / "x.pt"
+
+
+UNUSABLE: list[Callable[[Path], Path]] = [
+    *(calling, calling_in_a_namespace, cut_off, cut_off_safetensors, unrelated, empty, absent)
+]
+
+
+@pytest.mark.parametrize("write", UNUSABLE)
 def test_an_unusable_weights_file_is_one_line(
     write: Callable[[Path], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,8 +67,8 @@ def test_class_weights_reach_the_loss(tmp_path: Path) -> None:
     model.log = lambda *_, **__: None  # type: ignore[method-assign]
     model.eval()
     expected = nn.functional.cross_entropy(
-        model(images), labels, weight=weights, label_smoothing=0.1
-    )
+        model(images), labels, weight=weights, label_smoothing=0.1, reduction="none"
+    ).mean()
     torch.testing.assert_close(model.training_step((images, labels), 0), expected)
 
 

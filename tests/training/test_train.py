@@ -255,7 +255,7 @@ def test_training_resumes_in_its_run_and_predicts(
     )
     assert process.returncode == 0, process.stderr
     lines = (run.folder / "predictions.csv").read_text().splitlines()
-    assert lines[0] == "position,true,predicted,probability"
+    assert lines[0] == "position,true,predicted,probability,image"
     assert len(lines) == 541
     correct = sum(line.split(",")[1] == line.split(",")[2] for line in lines[1:])
     printed = re.search(r"test/top1\W+([\d.]+)", process.stdout)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 import torchvision
+from lightning.pytorch import Callback
 from torch import nn
 from torch.nn import functional
+from torch.utils.data import DataLoader, TensorDataset
 from torchvision.ops import StochasticDepth
 
 from src.errors import LightshipError
@@ -16,6 +20,7 @@ from src.models.batch_norm_statistics import FrozenStatistics
 from src.twin.distillation import Distillation, distillation_loss
 from src.twin.replacements import without_noise
 from src.twin.time_limit import TimeLimit
+from tests.support.tiny_classifier import trainer
 
 
 def test_logits_that_are_moved_by_a_constant_are_not_those_of_the_teacher() -> None:
@@ -138,3 +143,19 @@ def test_statistics_are_frozen_by_the_time_of_the_training() -> None:
     assert isinstance(callback, FrozenStatistics)
     assert callback._elapsed is not None
     assert callback._elapsed() == 0.4
+
+
+def test_callbacks_get_the_mean_distillation_loss_of_the_epoch(tmp_path: Path) -> None:
+    losses: list[float] = []
+
+    class Recorder(Callback):
+        def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
+            losses.append(float(outputs["loss"]))
+
+    teacher, student = (nn.Sequential(nn.Flatten(), nn.Linear(12, 3)) for _ in range(2))
+    module = Distillation(teacher, student, 3, 3, 0.1)
+    data = TensorDataset(torch.randn(12, 3, 2, 2), torch.zeros(12))
+    fit = trainer(tmp_path, max_epochs=1, limit_val_batches=0, callbacks=[Recorder()])
+    fit.fit(module, DataLoader(data, batch_size=4))
+    assert len(losses) == 3
+    assert float(fit.callback_metrics["train/loss"]) == pytest.approx(sum(losses) / 3)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
+import torch
 from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional
 
 # default: the augmentation of the data set. none: only the resizing of the evaluation.
 # randaugment (Cubuk et al., 2020, arXiv 1909.13719) and trivialaugment (Mueller & Hutter, 2021,
@@ -20,23 +22,56 @@ A JPEG that is decoded at a reduced size must still have enough pixels for this 
 """
 
 
-def crop_and_flip(image_size: int) -> v2.Transform:
-    """Return ImageNet's random crop and flip, with larger crops, which suit small data sets."""
-    return v2.Compose(
-        [
-            v2.RandomResizedCrop(image_size, scale=(LEAST_CROP_AREA, 1.0)),
-            v2.RandomHorizontalFlip(),
-        ]
-    )
+def crop_and_flip(image_size: int, *, squash: bool = False) -> v2.Transform:
+    """Return ImageNet's random crop and flip, with larger crops, which suit small data sets.
+
+    Args:
+        image_size: side of the square result, in pixels.
+        squash: the evaluation resizes both sides, so crops have about the shape of the image. Of a
+            long image others would show the middle only.
+    """
+    kind = _SquashedCrop if squash else v2.RandomResizedCrop
+    crop = kind(image_size, scale=(LEAST_CROP_AREA, 1.0))
+    return v2.Compose([crop, v2.RandomHorizontalFlip()])
 
 
-def policy_augmentation(kind: Augment) -> list[v2.Transform]:
-    """Return the transforms after the data set's own augmentation, from an image to an image."""
+class _SquashedCrop(v2.RandomResizedCrop):  # type: ignore[misc]  # torchvision has no types
+    """Random crop of the square to which an image is squashed."""
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        height, width = functional.get_size(flat_inputs[0])
+        side = max(height, width)
+        square = super().make_params([torch.empty(1, 1, 1).expand(1, side, side)])
+        crop_height = max(1, round(square["height"] * height / side))
+        crop_width = max(1, round(square["width"] * width / side))
+        return {
+            "top": min(round(square["top"] * height / side), height - crop_height),
+            "left": min(round(square["left"] * width / side), width - crop_width),
+            "height": crop_height,
+            "width": crop_width,
+        }
+
+
+def varied(default: v2.Transform, kind: Augment, *, flip: bool) -> v2.Transform:
+    """Return the augmentation of training images, from an image to an image.
+
+    Args:
+        default: the data set's own.
+        kind: adds a policy after it.
+        flip: keep the mirroring in ``default``.
+    """
+    transforms = [default if flip else _without_flips(default)]
     if kind == "randaugment":
-        return [v2.RandAugment()]
+        transforms.append(v2.RandAugment())
     if kind == "trivialaugment":
-        return [v2.TrivialAugmentWide()]
-    return []
+        transforms.append(v2.TrivialAugmentWide())
+    return v2.Compose(transforms)
+
+
+def _without_flips(transform: v2.Transform) -> v2.Transform:
+    if isinstance(transform, v2.Compose):
+        return v2.Compose([_without_flips(part) for part in transform.transforms])
+    return v2.Identity() if isinstance(transform, v2.RandomHorizontalFlip) else transform
 
 
 def batch_mixing(mixup: float, cutmix: float, classes: int) -> v2.Transform | None:

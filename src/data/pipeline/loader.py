@@ -9,11 +9,14 @@ from types import FrameType
 from typing import Any
 
 import torch
+from lightning.pytorch import Trainer
+from lightning.pytorch.trainer.states import TrainerFn
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from src.data.pipeline.dataset import TransformedDataset
-from src.data.pipeline.samplers import EvaluationBatchSampler
+from src.data.pipeline.samplers import EvaluationBatchSampler, TrainingSampler
+from src.data.stratified import stratified
 
 _GRACE_SECONDS = 30
 _BEFORE_QUEUES_CLOSE = 11  # multiprocessing closes its queues with priority 10
@@ -58,13 +61,48 @@ def loader(
     return _Loader(dataset, num_workers=workers, worker_init_fn=outlast_signals, **settings)
 
 
-def evaluation_loader(
-    dataset: TransformedDataset, workers: int, batch_size: int, rank: int, processes: int
+def training_loader(
+    dataset: TransformedDataset,
+    workers: int,
+    batch_size: int,
+    sampler: TrainingSampler,
+    trainer: Trainer | None,
 ) -> DataLoader[tuple[Tensor, int]]:
-    """Return a DataLoader that yields each image to exactly one of the processes."""
-    if processes == 1:
+    """Return a DataLoader of the images that a sampler draws.
+
+    With ``trainer.overfit_batches`` Lightning takes the first images of the data set instead. They
+    are then of all classes: see :func:`evaluation_loader`.
+    """
+    if trainer is not None and trainer.overfit_batches:  # type: ignore[attr-defined]
+        dataset.indices = dataset.indices[stratified(dataset.targets)]
+    return loader(
+        dataset,
+        workers,
+        batch_size=batch_size,
+        sampler=sampler,
+        # A last batch of one image would break BatchNorm.
+        drop_last=len(sampler) >= batch_size,
+    )
+
+
+def evaluation_loader(
+    dataset: TransformedDataset, workers: int, batch_size: int, trainer: Trainer | None
+) -> DataLoader[tuple[Tensor, int]]:
+    """Return a DataLoader that yields each image to exactly one of the processes.
+
+    Where the Trainer evaluates a part of the split, the part has all classes in proportion: a
+    folder of images is listed class by class, and the first batches would be of one class.
+    """
+    if trainer is None:
         return loader(dataset, workers, batch_size=batch_size)
-    batches = EvaluationBatchSampler(len(dataset), batch_size, rank, processes)
+    is_test = trainer.state.fn == TrainerFn.TESTING
+    limit = trainer.limit_test_batches if is_test else trainer.limit_val_batches
+    if isinstance(limit, int) or limit < 1:  # 1.0 is all of it, 1 is a batch
+        dataset.indices = dataset.indices[stratified(dataset.targets)]
+    if trainer.world_size == 1:
+        return loader(dataset, workers, batch_size=batch_size)
+    ranks = trainer.global_rank, trainer.world_size
+    batches = EvaluationBatchSampler(len(dataset), batch_size, *ranks)
     return loader(dataset, workers, batch_sampler=batches)
 
 
