@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from src.bundle import licences, packages, sbom, signature
+from src.bundle.files import needs_dot_product
 from src.formats.base import Bundling
 from src.run.facts import ScoredDataset
 from src.run.manifest import Manifest
@@ -97,7 +98,7 @@ from it to use it in a program{_imported(shipment)}.
 ## How good it is
 
 {_accuracy(row, dataset, shipment.decoder, embedded=embedded)}
-
+{_processors(manifest, name, row)}
 It knows no other classes than these: an image of something else gets one of them too.
 
 ## Versions
@@ -175,6 +176,17 @@ def _accuracy(
             f"({row.setting('threads') or 'all'} threads) where it was measured."
         )
     return "\n".join(lines)
+
+
+def _processors(manifest: Manifest, name: str, row: Row | None) -> str:
+    """Return the sentence on a file that may give wrong answers on another processor."""
+    if not needs_dot_product(manifest, name, row):
+        return ""
+    return """
+**It was quantized for processors with an int8 dot product** (AVX-512 VNNI, AVX-VNNI, AMX, ARM). On
+an x86 processor without one its sums may saturate and its answers be wrong: `predict.py` warns
+there, and `--exam` or `--check` compares the answers.
+"""
 
 
 def _trust(shipment: Shipment) -> str:

@@ -80,6 +80,18 @@ def _embedded_folder(run: Run, manifest: Manifest, name: str) -> str:
     return entry.folder
 
 
+def needs_dot_product(manifest: Manifest, name: str, row: Row | None) -> bool:
+    """Return True if a file may give wrong answers on x86 without an int8 dot product.
+
+    False if it was measured to keep the budget with the kernels for such a processor.
+    """
+    export = manifest.formats.get(name)
+    if export is None or export.details is None or not export.details.needs_dot_product:
+        return False
+    answers = row.instruction_sets if row else []
+    return not any(tried.instruction_set == "avx2" and tried.keeps_budget for tried in answers)
+
+
 def description(
     manifest: Manifest,
     name: str,
@@ -109,6 +121,7 @@ def description(
         "sha256": {file: hashlib.sha256(content).hexdigest() for file, content in model.items()},
         "executes": bundling.executes,
         "mixes_batch": formats.get(name).mixes_batch,
+        "needs_dot_product": needs_dot_product(manifest, name, row),
         "threads": row.setting("threads") if row else None,
         "preprocessing": rule,
         "input": msgspec.to_builtins(manifest.formats[name].takes),

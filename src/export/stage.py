@@ -70,6 +70,8 @@ def export_run(
     run.write_manifest(manifest)
     if plan.whole:
         progress(f"exported already: {', '.join(plan.whole)}")
+        for line in up_to_date.of_other_processors(plan.whole):
+            progress(line)
     if plan.left:
         with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
             source = make_source(

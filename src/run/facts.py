@@ -141,6 +141,15 @@ class ExportDetails(Record, frozen=True, kw_only=True):
     # Further values of the format. In the file they are on the level of the above.
     more: dict[str, Any] = msgspec.field(default_factory=dict)
 
+    @property
+    def needs_dot_product(self) -> bool:
+        """True for an int8 file whose sums are in range with an int8 dot product only.
+
+        Without one, x86 adds pairs of products in 16 bits, where weights in the full range may
+        saturate: see :mod:`src.quantization.target`.
+        """
+        return self.more.get("reduce_range") is False
+
 
 class Network(Record, frozen=True, kw_only=True):
     """The trained network: the first part of the manifest and of a measurement."""

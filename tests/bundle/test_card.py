@@ -10,6 +10,7 @@ import pytest
 from src import formats
 from src.bundle import exam, stage
 from src.bundle.card import Shipment, card
+from src.bundle.files import description
 from src.bundle.options import BundleOptions
 from src.run.facts import ScoredDataset
 from src.run.manifest import Manifest
@@ -101,3 +102,32 @@ def test_the_images_of_the_data_are_the_exam_and_the_test_image_of_the_run(
         *({"test_image.png"} & set(places)),
         *({"exam/000.jpg", "exam/inputs.npz"} if "exam/" in places else ()),
     }
+
+
+@pytest.mark.parametrize(
+    ("reduce_range", "tried", "needs"),
+    [
+        (False, None, True),
+        (False, "pass", False),  # with the kernels for AVX2
+        (False, "fail", True),
+        (True, None, False),
+        (None, None, False),  # exported before this was recorded
+    ],
+)
+def test_a_bundle_says_which_processors_its_int8_file_is_for(
+    reduce_range: bool | None, tried: str | None, needs: bool
+) -> None:
+    exported = manifest()
+    if reduce_range is not None:
+        details = {"summary": ["For vnni."], "reduce_range": reduce_range}
+        exported["formats"]["onnx_int8"] = {**exported["formats"]["onnx"], "details": details}
+    else:
+        exported["formats"]["onnx_int8"] = exported["formats"]["onnx"]
+    record = convert(exported, Manifest)
+    answers = [planted.there("avx2", verdict=tried)] if tried else []
+    row = convert(planted.row("onnx_int8", instruction_sets=answers), Row)
+    bundling = formats.get("onnx_int8").bundling
+    assert bundling
+    assert description(record, "onnx_int8", row, bundling, {})["needs_dot_product"] is needs
+    words = card(record, "onnx_int8", row, DATASET, "x.png", shipment=Shipment(bundling))
+    assert ("**It was quantized for processors with an int8 dot product**" in words) is needs

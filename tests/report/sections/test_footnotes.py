@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.report.pages import cells, footnotes, main_table, report
 from tests.report.planted import FAILED, latency, results, row
 
@@ -67,3 +69,28 @@ def test_a_row_with_other_probabilities_is_marked_and_explained() -> None:
     )
     assert any("ECE over 5 points worse" in note for note in notes)
     assert not any("~function" in note for note in footnotes(results(row("eager"))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "environment", "is_told"),
+    [
+        ({"reduce_range": False}, {}, True),
+        ({"reduce_range": False, "asked_for": "auto"}, {}, True),
+        ({"reduce_range": False, "asked_for": "vnni"}, {}, False),  # its note has the target
+        ({"reduce_range": True}, {}, False),
+        ({}, {}, False),
+        ({"reduce_range": False}, {"int8_dot_product": True}, False),
+        ({"reduce_range": False}, {"architecture": "aarch64"}, False),
+        ({"reduce_range": "no"}, {}, False),
+    ],
+)
+def test_a_file_of_a_processor_with_a_dot_product_is_told_where_there_is_none(
+    changes: dict[str, Any], environment: dict[str, Any], is_told: bool
+) -> None:
+    details = {"summary": ["Made elsewhere."], **changes}
+    rows = [row("eager"), row("onnx_int8", precision="int8", details=details)]
+    measured = results(*rows, row("onnx_int8", device="cuda", details=details))
+    measured["environment"] |= {"architecture": "x86_64", "int8_dot_product": False, **environment}
+    told = [note for note in footnotes(measured) if "int8 dot product, which" in note]
+    assert len(told) == is_told
+    assert all(note.startswith("onnx_int8: quantized for processors") for note in told)
