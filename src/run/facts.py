@@ -107,6 +107,7 @@ class ExportedFile(Record, frozen=True, kw_only=True):
 
 
 TrialCell = str | int | float | bool | None
+MOST_IMAGES = "most_images"  # key of the most images of a call, among the details of a format
 
 
 class TrialTable(Record, frozen=True, kw_only=True):
@@ -149,6 +150,12 @@ class ExportDetails(Record, frozen=True, kw_only=True):
         saturate: see :mod:`src.quantization.target`.
         """
         return self.more.get("reduce_range") is False
+
+    @property
+    def most_images(self) -> int | None:
+        """The most images of a call; None for any number, or if it was not recorded."""
+        most = self.more.get(MOST_IMAGES)
+        return most if type(most) is int and most > 0 else None
 
 
 class Network(Record, frozen=True, kw_only=True):

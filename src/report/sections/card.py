@@ -142,7 +142,9 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
         precision=export.precision,
         num_classes=manifest.num_classes,
         parameters=manifest.parameters,
-        input=_input_in_words(export.takes, manifest.input_shape),
+        input=_input_in_words(
+            export.takes, manifest.input_shape, details.most_images if details else None
+        ),
         preprocessing=", ".join(map(_in_words, _steps_before(manifest, export.takes))),
         class_names=names[:MOST_CLASSES],
         more_classes=max(0, len(names) - MOST_CLASSES),
@@ -191,12 +193,15 @@ def _machine(row: Row, results: Results) -> str:
     return f"{processor}, {threads(results)}"
 
 
-def _input_in_words(takes: FileInput, input_shape: Sequence[int]) -> str:
+def _input_in_words(takes: FileInput, input_shape: Sequence[int], most_images: int | None) -> str:
     """Return the shape and the type of a batch as inline Markdown."""
     channels, height, width = input_shape
+    first, number = "N", "any N" if most_images is None else f"N up to {most_images}"
+    if most_images == 1:
+        first, number = "1", "one image a call"
     if takes.is_pixels:
-        return f"`(N, {height}, {width}, {channels})` uint8 pixels, any N"
-    return f"`(N, {channels}, {height}, {width})` float32, any N"
+        return f"`({first}, {height}, {width}, {channels})` uint8 pixels, {number}"
+    return f"`({first}, {channels}, {height}, {width})` float32, {number}"
 
 
 def _steps_before(manifest: Manifest, takes: FileInput) -> Sequence[Step]:

@@ -138,3 +138,19 @@ def test_a_card_can_be_made_from_an_older_manifest() -> None:
     assert "not kept" in text
     assert "How to load it" not in text
     assert "Nothing was measured of this very file" in text
+
+
+@pytest.mark.parametrize(
+    ("most", "words"),
+    [
+        (None, "`(N, 3, 64, 64)` float32, any N"),
+        (1, "`(1, 3, 64, 64)` float32, one image a call"),
+        (64, "`(N, 3, 64, 64)` float32, N up to 64"),
+        (True, "`(N, 3, 64, 64)` float32, any N"),
+        ("`1`", "`(N, 3, 64, 64)` float32, any N"),
+    ],
+)
+def test_a_card_says_how_many_images_a_call_takes(most: object, words: str) -> None:
+    content = manifest()
+    content["formats"]["onnx"]["details"] = {"most_images": most}
+    assert f"- **Input**: {words}. Of a picture: " in card("onnx", content, None)
