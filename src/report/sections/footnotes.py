@@ -34,6 +34,12 @@ def footnotes(results: Results, *, with_unmeasured: bool = True) -> Iterator[str
     """
     if results.checkpoint.path == LAST:
         yield f"Exported is the last checkpoint, {LAST}: no weights were validated"
+    threads, cores = results.environment.threads, results.environment.usable_cores
+    if threads > cores:
+        yield (
+            f"Each runtime had {threads} threads where {cores} may run at a time, so they waited for "
+            f"each other; benchmark.threads={cores} measures without"
+        )
     if with_unmeasured:
         yield from unmeasured.notes(results)
     yield from _about_files(results)

@@ -94,3 +94,14 @@ def test_a_file_of_a_processor_with_a_dot_product_is_told_where_there_is_none(
     told = [note for note in footnotes(measured) if "int8 dot product, which" in note]
     assert len(told) == is_told
     assert all(note.startswith("onnx_int8: quantized for processors") for note in told)
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores", "is_told"), [(3, 2, True), (2, 2, False), (1, 2, False)]
+)
+def test_more_threads_than_cores_are_told(threads: int, cores: int, is_told: bool) -> None:
+    measured = results(row("eager"))
+    measured["environment"] |= {"threads": threads, "usable_cores": cores}
+    told = [note for note in footnotes(measured) if "waited for each other" in note]
+    assert len(told) == is_told
+    assert all("Each runtime had 3 threads where 2 may run at a time" in note for note in told)
