@@ -34,13 +34,13 @@ from bodies import SOON, Bodies
 from connections import Server, guarded
 from fastapi import FastAPI, HTTPException, Request, Response
 from metrics import Metrics
-from settings import Settings
+from settings import MEASURED, Settings
 
 BUNDLE = Path(os.environ.get("BUNDLE", "model"))
 sys.path.insert(0, str(BUNDLE))
 sys.dont_write_bytecode = True  # no file may be added to a signed bundle
 try:
-    from machine import usable_cores  # the bundle's own, as is the next one
+    from machine import cpu_model, usable_cores  # the bundle's own, as is the next one
 
     from predict import Model, UnreadableImageError
 except ModuleNotFoundError as missing:
@@ -233,8 +233,12 @@ def main() -> None:
     port = parser.parse_args().port
     try:
         settings = Settings.of(BUNDLE, usable_cores())
+        measured_on, here = Settings.measured_on(BUNDLE), cpu_model()
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
-        sys.exit(f"error: {BUNDLE / 'serving.json'} is damaged ({_reason(error)}); unzip it again")
+        sys.exit(f"error: {BUNDLE / MEASURED} is damaged ({_reason(error)}); unzip it again")
+    if measured_on not in {None, here}:
+        words = " ".join(f"{MEASURED} was measured on {measured_on}, and this is {here}".split())
+        print(f"warning: {words}: the rate that holds here may be another", file=sys.stderr)
     serve(Service(lambda: load_models(settings), settings), port)
 
 

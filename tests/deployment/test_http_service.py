@@ -541,6 +541,16 @@ def test_a_bundle_whose_model_cannot_be_opened_ends_the_service_in_one_line(tmp_
     assert line.startswith("error: model.json: ")
 
 
+def test_settings_that_were_measured_on_another_processor_are_told(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(ROOT / "src" / "shipped", bundle, ignore=shutil.ignore_patterns("__pycache__"))
+    content = {**NO_STREAMS, "streams": 1, "window_s": 0.0, "cpu": "a CPU of\nanother machine"}
+    (bundle / "serving.json").write_text(json.dumps(content))
+    ended = service_with(bundle, tmp_path, "--port", str(free_port()))
+    told, _ = ended.stderr.splitlines()  # the second is of the model that is not there
+    assert told.startswith("warning: serving.json was measured on a CPU of another machine, and ")
+
+
 FAILING = """
 import sys
 from service import Service, serve
