@@ -17,6 +17,7 @@ if TYPE_CHECKING or __package__:  # a part of a package
     from .file_hash import sha256_of
     from .jpeg_decoders import MissingDecoderError, load
     from .lfs_pointer import advice
+    from .predict_fork import OneProcess
     from .predict_images import RESAMPLING
     from .unopened import cause_in_words
 else:  # in the folder of a model
@@ -25,6 +26,7 @@ else:  # in the folder of a model
     from file_hash import sha256_of
     from jpeg_decoders import MissingDecoderError, load
     from lfs_pointer import advice
+    from predict_fork import OneProcess
     from predict_images import RESAMPLING
     from unopened import cause_in_words
 
@@ -262,7 +264,7 @@ def open_runtime(folder: Path, about: dict[str, Any], threads: int | None) -> Ru
         ) from error
     if about["needs_dot_product"] and machine.lacks_dot_product():
         warnings.warn(DOUBT.format(file=path.name), RuntimeWarning, stacklevel=3)
-    return runtime
+    return OneProcess(runtime, runtime.metadata)
 
 
 def require_hash(path: Path, expected: str) -> None:
