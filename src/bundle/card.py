@@ -36,6 +36,7 @@ class Shipment:
         least_python: the oldest Python that the program and its packages take.
         python: that it was packed with.
         images: files and folders that show images of the run's data.
+        cpu: that the figures were measured on.
     """
 
     bundling: Bundling
@@ -47,6 +48,7 @@ class Shipment:
     least_python: str = ".".join(map(str, packages.PYTHON))
     python: str = platform.python_version()
     images: tuple[str, ...] = ()
+    cpu: str | None = None
 
 
 def card(
@@ -97,7 +99,7 @@ from it to use it in a program{_imported(shipment)}.
 {_decoded(shipment)}{_trust(shipment)}
 ## How good it is
 
-{_accuracy(row, dataset, shipment.decoder, embedded=embedded)}
+{_accuracy(row, dataset, shipment.decoder, shipment.cpu, embedded=embedded)}
 {_processors(manifest, name, row)}
 It knows no other classes than these: an image of something else gets one of them too.
 
@@ -152,7 +154,12 @@ def _named(class_names: Sequence[str]) -> str:
 
 
 def _accuracy(
-    row: Row | None, dataset: ScoredDataset | None, decoder: Decoder, *, embedded: bool
+    row: Row | None,
+    dataset: ScoredDataset | None,
+    decoder: Decoder,
+    cpu: str | None,
+    *,
+    embedded: bool,
 ) -> str:
     if not row or not row.accuracy or not dataset:
         return "This file was not measured."
@@ -167,15 +174,23 @@ def _accuracy(
         f"{this} has the right class for {top1:.2%} of the "
         f"{dataset.images} images of the {quoting.markdown(dataset.split)} split of "
         f"{quoting.markdown_code(dataset.name)}{decoded}, "
-        "which it was not trained on."
+        f"{_seen(dataset)}."
     ]
     if row.latency:
         cell = row.latency[0]
+        place = f"on {quoting.markdown(cpu)}" if cpu else "where it was measured"
         lines.append(
             f"A batch of {cell.batch_size} took {cell.p50_s * 1e3:.1f} ms "
-            f"({row.setting('threads') or 'all'} threads) where it was measured."
+            f"({row.setting('threads') or 'all'} threads) {place}."
         )
     return "\n".join(lines)
+
+
+def _seen(dataset: ScoredDataset) -> str:
+    """Return what is known of the test images in the training, which has the calibration's too."""
+    if count := dataset.also_in_calibration:
+        return f"{count} of which are among the images that it was calibrated on, too"
+    return "which it was not trained on"
 
 
 def _processors(manifest: Manifest, name: str, row: Row | None) -> str:

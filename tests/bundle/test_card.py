@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from src import formats
@@ -131,3 +132,22 @@ def test_a_bundle_says_which_processors_its_int8_file_is_for(
     assert description(record, "onnx_int8", row, bundling, {})["needs_dot_product"] is needs
     words = card(record, "onnx_int8", row, DATASET, "x.png", shipment=Shipment(bundling))
     assert ("**It was quantized for processors with an int8 dot product**" in words) is needs
+
+
+def test_the_latency_names_the_processor_that_it_was_measured_on() -> None:
+    measured = planted.row("onnx_fp32")
+    assert "A batch of 1 took 12.3 ms (all threads) on AMD EPYC." in text(
+        measured, cpu="AMD EPYC"
+    )
+    assert "A batch of 1 took 12.3 ms (all threads) where it was measured." in text(measured)
+
+
+def test_test_images_that_it_was_calibrated_on_are_counted() -> None:
+    bundling = formats.get("onnx_fp32").bundling
+    assert bundling
+    dataset = msgspec.structs.replace(DATASET, also_in_calibration=2)
+    row = convert(planted.row("onnx_fp32"), Row)
+    exported = convert(manifest(), Manifest)
+    words = card(exported, "onnx_fp32", row, dataset, "x.png", shipment=Shipment(bundling))
+    assert "`digits`, 2 of which are among the images that it was calibrated on, too." in words
+    assert "which it was not trained on" not in words
