@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from src.bundle import licences, packages, sbom, signature
-from src.bundle.files import needs_dot_product
+from src.bundle.files import EXACT, needs_dot_product
 from src.formats.base import Bundling
 from src.run.facts import ScoredDataset
 from src.run.manifest import Manifest
@@ -100,7 +100,7 @@ from it to use it in a program{_imported(shipment)}.
 ## How good it is
 
 {_accuracy(row, dataset, shipment.decoder, shipment.cpu, embedded=embedded)}
-{_processors(manifest, name, row)}
+{_processors(manifest, name, row, shipment.bundling)}
 It knows no other classes than these: an image of something else gets one of them too.
 
 ## Versions
@@ -193,14 +193,19 @@ def _seen(dataset: ScoredDataset) -> str:
     return "which it was not trained on"
 
 
-def _processors(manifest: Manifest, name: str, row: Row | None) -> str:
+def _processors(manifest: Manifest, name: str, row: Row | None, bundling: Bundling) -> str:
     """Return the sentence on a file that may give wrong answers on another processor."""
     if not needs_dot_product(manifest, name, row):
         return ""
-    return """
+    there = "`predict.py` warns\nthere, and `--exam` or `--check` compares the answers."
+    if bundling.runtime == EXACT:
+        there = (
+            "`predict.py` sums\nin 32 bits there, which is slower; another program sets "
+            "`session.x64quantprecision` to 1."
+        )
+    return f"""
 **It was quantized for processors with an int8 dot product** (AVX-512 VNNI, AVX-VNNI, AMX, ARM). On
-an x86 processor without one its sums may saturate and its answers be wrong: `predict.py` warns
-there, and `--exam` or `--check` compares the answers.
+an x86 processor without one its sums may saturate and its answers be wrong: {there}
 """
 
 

@@ -216,12 +216,13 @@ def require_known(run: Run, manifest: Manifest, name: str) -> None:
 def doubt_of(run: Run, manifest: Manifest, name: str, device: NativeDevice) -> str | None:
     """Return the reason why an int8 file may give wrong answers here; None without one.
 
-    None too if the file was measured with these instruction sets: the verdict is of them.
+    ONNX Runtime is told to sum in 32 bits where its sums could saturate. None too if the file was
+    measured with these instruction sets: the verdict is of them.
     """
-    details = manifest.formats[name].details
-    if device != "cpu" or details is None or not details.needs_dot_product:
+    export = manifest.formats[name]
+    if device != "cpu" or export.details is None or not export.details.needs_dot_product:
         return None
-    if not machine.lacks_dot_product():
+    if "onnxruntime" in export.runs_with or not machine.lacks_dot_product():
         return None
     results = run.read_benchmark() if run.benchmark.is_file() else None
     row = results.row(name, device) if results else None

@@ -127,11 +127,16 @@ def test_a_bundle_says_which_processors_its_int8_file_is_for(
     record = convert(exported, Manifest)
     answers = [planted.there("avx2", verdict=tried)] if tried else []
     row = convert(planted.row("onnx_int8", instruction_sets=answers), Row)
-    bundling = formats.get("onnx_int8").bundling
-    assert bundling
-    assert description(record, "onnx_int8", row, bundling, {})["needs_dot_product"] is needs
-    words = card(record, "onnx_int8", row, DATASET, "x.png", shipment=Shipment(bundling))
-    assert ("**It was quantized for processors with an int8 dot product**" in words) is needs
+    for name, is_exact in (("onnx_int8", True), ("openvino_int8", False)):
+        bundling = formats.get(name).bundling
+        assert bundling
+        about = description(record, "onnx_int8", row, bundling, {})
+        assert about["needs_dot_product"] is (needs and not is_exact)
+        words = card(record, "onnx_int8", row, DATASET, "x.png", shipment=Shipment(bundling))
+        told = "**It was quantized for processors with an int8 dot product**" in words
+        assert told is needs
+        assert ("`session.x64quantprecision`" in words) is (needs and is_exact)
+        assert ("`predict.py` warns" in words) is (needs and not is_exact)
 
 
 def test_the_latency_names_the_processor_that_it_was_measured_on() -> None:

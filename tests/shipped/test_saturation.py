@@ -7,14 +7,20 @@ import re
 import warnings
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
 
-from src.shipped import machine
+from src.backends.onnx.runtime import EXACT_SUMS, OnnxRuntime, asks_for_exact_sums
+from src.shipped import machine, runtime_onnxruntime
 from src.shipped.predict import Model, UnusableModelError
 from src.system import machine as own_machine
 from tests.golden.pixels import GOLDEN
 from tests.support import fake_machines, identity_models
 from tests.support.bundle_program import described
+from tests.system.test_cpuid_mask import hidden, run
 
 RULE = GOLDEN.rules[0]
 LACKS = {
@@ -77,3 +83,86 @@ def test_a_bundle_and_this_project_know_the_same_processors(
         assert machine.lacks_dot_product() is own_machine.lacks_dot_product()
     finally:
         fake_machines.clear_caches()
+
+
+@pytest.mark.parametrize("lacks", [True, False])
+def test_onnxruntime_is_told_to_sum_in_32_bits_where_it_could_saturate(
+    lacks: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = identity_models.onnx_file(RULE, tmp_path / "model")
+    monkeypatch.delenv(own_machine.MASK_VARIABLE, raising=False)
+    monkeypatch.setattr(machine, "lacks_dot_product", lambda: lacks)
+    monkeypatch.setattr(own_machine, "lacks_dot_product", lambda: lacks)
+    own = OnnxRuntime(file, "cpu", 1)
+    assert own.settings.get("exact_int8_sums", False) is lacks
+    for options in (runtime_onnxruntime.Runtime(file, 1).options(1), own._options()):
+        if lacks:
+            assert options.get_session_config_entry(EXACT_SUMS) == "1"
+        else:
+            with pytest.raises(RuntimeError):
+                options.get_session_config_entry(EXACT_SUMS)
+    # A process that hides instruction sets shows what the runtime does by itself.
+    monkeypatch.setenv(own_machine.MASK_VARIABLE, "avx2")
+    assert not asks_for_exact_sums()
+
+
+CONVOLVE = """
+import sys
+from pathlib import Path
+import numpy as np
+from src.system import cpuid_mask
+cpuid_mask.require_effective()
+from src.shipped import machine
+from src.shipped.runtime_onnxruntime import Runtime
+machine.lacks_dot_product = lambda: sys.argv[2] == "told"
+images = np.random.default_rng(1).integers(0, 256, (2, 16, 9, 9)).astype(np.float32)
+np.save(sys.argv[3], Runtime(Path(sys.argv[1]), 1)(images))
+"""
+
+
+def convolution(path: Path) -> None:
+    """Write an ONNX file of an int8 convolution with weights in the full range, by channel."""
+    weights = np.random.default_rng(0).integers(-128, 128, (32, 16, 3, 3), dtype=np.int8)
+    constants = {
+        "weights": weights,
+        "weight_scale": np.full(32, 0.01, np.float32),
+        "weight_zero": np.zeros(32, np.int8),
+        "scale": np.float32(1),
+        "zero": np.uint8(0),
+        "out_scale": np.float32(50),
+        "out_zero": np.uint8(128),
+    }
+    inputs = "levels scale zero weights weight_scale weight_zero out_scale out_zero"
+    nodes = [
+        helper.make_node("QuantizeLinear", ["images", "scale", "zero"], ["levels"]),
+        helper.make_node("QLinearConv", inputs.split(), ["features"]),
+        helper.make_node("DequantizeLinear", ["features", "out_scale", "out_zero"], ["logits"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "convolution",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 16, 9, 9])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, path)
+
+
+def test_the_sums_of_an_older_processor_are_those_of_this_one_if_it_is_told(tmp_path: Path) -> None:
+    if not own_machine.has_int8_dot_product():
+        pytest.skip("this processor has no int8 dot product to compare with")
+    file = tmp_path / "convolution.onnx"
+    convolution(file)
+    environment = hidden("avx2")
+
+    def answer(word: str, variables: dict[str, str]) -> NDArray[np.float32]:
+        path = tmp_path / "answer.npy"
+        ended = run(CONVOLVE, variables, str(file), word, str(path))
+        assert ended.returncode == 0, ended.stderr
+        values: NDArray[np.float32] = np.load(path)
+        return values
+
+    here = answer("not told", dict(os.environ))
+    assert (answer("not told", environment) != here).any()
+    np.testing.assert_array_equal(answer("told", environment), here)

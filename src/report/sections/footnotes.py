@@ -74,10 +74,16 @@ def _about_rows(results: Results) -> Iterator[str]:
 
 
 def _about_files(results: Results) -> Iterator[str]:
-    if names := ", ".join(row.format for row in results.rows if _may_saturate(row, results)):
+    for row in [row for row in results.rows if _may_saturate(row, results)]:
+        is_exact = row.setting("exact_int8_sums") is True
+        effect = (
+            "it sums in 32 bits here, by slower kernels, as session.x64quantprecision=1 asks for"
+            if is_exact
+            else "its sums may saturate"
+        )
         yield (
-            f"{names}: quantized for processors with an int8 dot product, which this one has not: "
-            "sums may saturate; `python -m src.export RUN again=true` quantizes for this one"
+            f"{row.format}: quantized for processors with an int8 dot product, which this one has "
+            f"not: {effect}; `python -m src.export RUN again=true` quantizes for this one"
         )
     for name in dict.fromkeys(row.format for row in results.rows if _over_budget(row)):
         yield (

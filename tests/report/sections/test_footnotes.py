@@ -105,3 +105,13 @@ def test_more_threads_than_cores_are_told(threads: int, cores: int, is_told: boo
     told = [note for note in footnotes(measured) if "waited for each other" in note]
     assert len(told) == is_told
     assert all("Each runtime had 3 threads where 2 may run at a time" in note for note in told)
+
+
+def test_a_file_whose_sums_are_exact_there_is_told_as_such() -> None:
+    settings = {"runtime": "onnxruntime 1.32.0", "exact_int8_sums": True}
+    details = {"summary": ["Made elsewhere."], "reduce_range": False}
+    measured = results(row("eager"), row("onnx_int8", details=details, effective=settings))
+    measured["environment"] |= {"architecture": "x86_64", "int8_dot_product": False}
+    (note,) = [note for note in footnotes(measured) if "int8 dot product, which" in note]
+    assert "it sums in 32 bits here, by slower kernels" in note
+    assert "may saturate" not in note
