@@ -17,7 +17,7 @@ else:  # in the folder of a model
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # With "1", slower kernels sum products of int8 in 32 bits where the processor has no instruction
-# for it. Without, pairs of products are summed in 16 bits, where weights in the full range saturate.
+# for it. Without, pairs of products are summed in 16 bits, where full-range weights saturate.
 EXACT_SUMS = "session.x64quantprecision"
 
 

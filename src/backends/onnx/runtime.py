@@ -31,7 +31,7 @@ _CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 _INT8 = {"int8", "uint8"}
 _MICROSECOND = 1e-6
 # With "1", slower kernels sum products of int8 in 32 bits where the processor has no instruction
-# for it. Without, pairs of products are summed in 16 bits, where weights in the full range saturate.
+# for it. Without, pairs of products are summed in 16 bits, where full-range weights saturate.
 # https://github.com/microsoft/onnxruntime/blob/main/include/onnxruntime/core/session/onnxruntime_session_options_config_keys.h
 EXACT_SUMS = "session.x64quantprecision"
 

@@ -37,8 +37,8 @@ def footnotes(results: Results, *, with_unmeasured: bool = True) -> Iterator[str
     threads, cores = results.environment.threads, results.environment.usable_cores
     if threads > cores:
         yield (
-            f"Each runtime had {threads} threads where {cores} may run at a time, so they waited for "
-            f"each other; benchmark.threads={cores} measures without"
+            f"Each runtime had {threads} threads where {cores} may run at a time, so they waited "
+            f"for each other; benchmark.threads={cores} measures without"
         )
     if with_unmeasured:
         yield from unmeasured.notes(results)
