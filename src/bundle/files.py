@@ -89,8 +89,7 @@ def needs_dot_product(manifest: Manifest, name: str, row: Row | None) -> bool:
     export = manifest.formats.get(name)
     if export is None or export.details is None or not export.details.needs_dot_product:
         return False
-    answers = row.instruction_sets if row else []
-    return not any(tried.instruction_set == "avx2" and tried.keeps_budget for tried in answers)
+    return row is None or not row.keeps_budget_on_avx2
 
 
 def description(

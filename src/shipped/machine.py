@@ -57,6 +57,7 @@ OTHERS = {
         *("opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"),
     ),
 }
+X86 = frozenset({"x86_64", "AMD64", "i686", "x86"})
 # Of x86; each adds products of int8 in 32 bits.
 DOT_PRODUCTS = frozenset({"AVX-512 VNNI", "AVX-VNNI", "AMX-INT8"})
 _SYSCTL_SECONDS = 5.0
@@ -131,6 +132,11 @@ def lacks_dot_product() -> bool:
     Only Linux tells all instruction sets; elsewhere the answer is False.
     """
     return "flags" in _cpuinfo() and DOT_PRODUCTS.isdisjoint(instruction_sets())
+
+
+def may_lack_dot_product() -> bool:
+    """Return True for an x86 processor that is not known to have an int8 dot product."""
+    return platform.machine() in X86 and DOT_PRODUCTS.isdisjoint(instruction_sets())
 
 
 def usable_cores() -> int:

@@ -17,7 +17,8 @@ else:  # in the folder of a model
 Array = np.ndarray[Any, np.dtype[Any]]
 
 # With "1", slower kernels sum products of int8 in 32 bits where the processor has no instruction
-# for it. Without, pairs of products are summed in 16 bits, where full-range weights saturate.
+# for it. Without, pairs of products are summed in 16 bits, where full-range weights saturate. On
+# Windows and macOS, which do not tell all instruction sets, right answers come before speed.
 EXACT_SUMS = "session.x64quantprecision"
 
 
@@ -53,7 +54,7 @@ class Runtime:
         if threads is not None:
             options.intra_op_num_threads = threads
             options.inter_op_num_threads = 1
-        if machine.lacks_dot_product():
+        if machine.may_lack_dot_product():
             options.add_session_config_entry(EXACT_SUMS, "1")
         return options
 

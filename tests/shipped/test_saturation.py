@@ -85,13 +85,31 @@ def test_a_bundle_and_this_project_know_the_same_processors(
         fake_machines.clear_caches()
 
 
+@pytest.mark.parametrize(
+    ("architecture", "cpuinfo", "may"),
+    [
+        ("x86_64", "flags\t: fpu avx2", True),
+        ("x86_64", "flags\t: fpu avx2 avx_vnni", False),
+        ("AMD64", "", True),  # Windows
+        ("arm64", "", False),
+        ("aarch64", "Features\t: fp asimd", False),
+    ],
+)
+def test_an_x86_processor_whose_instruction_sets_are_not_known_may_lack_the_dot_product(
+    architecture: str, cpuinfo: str, may: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on(cpuinfo, tmp_path, monkeypatch)
+    monkeypatch.setattr("platform.machine", lambda: architecture)
+    assert machine.may_lack_dot_product() is may
+
+
 @pytest.mark.parametrize("lacks", [True, False])
 def test_onnxruntime_is_told_to_sum_in_32_bits_where_it_could_saturate(
     lacks: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     file = identity_models.onnx_file(RULE, tmp_path / "model")
     monkeypatch.delenv(own_machine.MASK_VARIABLE, raising=False)
-    monkeypatch.setattr(machine, "lacks_dot_product", lambda: lacks)
+    monkeypatch.setattr(machine, "may_lack_dot_product", lambda: lacks)
     monkeypatch.setattr(own_machine, "lacks_dot_product", lambda: lacks)
     own = OnnxRuntime(file, "cpu", 1)
     assert own.settings.get("exact_int8_sums", False) is lacks
@@ -114,7 +132,7 @@ from src.system import cpuid_mask
 cpuid_mask.require_effective()
 from src.shipped import machine
 from src.shipped.runtime_onnxruntime import Runtime
-machine.lacks_dot_product = lambda: sys.argv[2] == "told"
+machine.may_lack_dot_product = lambda: sys.argv[2] == "told"
 images = np.random.default_rng(1).integers(0, 256, (2, 16, 9, 9)).astype(np.float32)
 np.save(sys.argv[3], Runtime(Path(sys.argv[1]), 1)(images))
 """

@@ -11,7 +11,7 @@ from src.report.sections.measurements import columns
 from src.report.sections.rows import measured
 from src.run.facts import Origin
 from src.run.file_input import FileInput
-from src.run.manifest import Manifest
+from src.run.manifest import Export, Manifest
 from src.run.preprocessing_steps import (
     CropMiddle,
     Normalise,
@@ -89,6 +89,8 @@ class Card:
         licence: licence of the images; None if it is not known.
         usage: a program that classifies an image; empty if there is none.
         needs: the packages that the program imports.
+        read_by: the programs that read the file; inline Markdown, None if it was not recorded.
+        processors: on which its answers are right; None for any.
         files: the files of the export.
         figures: one per device, of this very file only.
     """
@@ -111,6 +113,7 @@ class Card:
     usage: str
     needs: str
     read_by: str | None
+    processors: str | None
     files: Sequence[File]
     figures: Sequence[Figures]
 
@@ -133,6 +136,7 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
     details = export.details
     origin = manifest.origin or Origin()
     names = manifest.class_names
+    rows = _rows(name, files, results) if results else []
     return Card(
         format=name,
         model=manifest.model,
@@ -154,34 +158,47 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
         usage=(export.usage or "").replace("{folder}/", ""),
         needs=", ".join([*export.runs_with, "numpy", "pillow"]),
         read_by=export.read_by,
+        processors=_processors(export, rows),
         files=files,
-        figures=_figures(name, files, results) if results else [],
+        figures=[_figures(row, results) for row in rows] if results else [],
     )
 
 
-def _figures(name: str, files: Sequence[File], results: Results) -> list[Figures]:
-    """Return the figures of this very file, not of an earlier export of the same format."""
+def _rows(name: str, files: Sequence[File], results: Results) -> list[Row]:
+    """Return the rows of this very file, not of an earlier export of the same format."""
     hashes = {file.path: file.sha256 for file in files}
     if not all(hashes.values()):
         return []
+    return [row for row in measured(results) if row.format == name and row.sha256 == hashes]
+
+
+def _figures(row: Row, results: Results) -> Figures:
     dataset = results.dataset
-    shown = []
-    for row in measured(results):
-        if row.format != name or row.sha256 != hashes:
-            continue
-        shown.append(
-            Figures(
-                device=row.device,
-                machine=_machine(row, results),
-                measured_at=results.measured_at,
-                images=(f"{dataset.images} images of the {dataset.split} split of {dataset.name}"),
-                facts=[
-                    Fact(column.head.replace("\n", " "), column.cell(row).text)
-                    for column in columns(results)[_KEYS:]
-                ],
-            )
-        )
-    return shown
+    return Figures(
+        device=row.device,
+        machine=_machine(row, results),
+        measured_at=results.measured_at,
+        images=f"{dataset.images} images of the {dataset.split} split of {dataset.name}",
+        facts=[
+            Fact(column.head.replace("\n", " "), column.cell(row).text)
+            for column in columns(results)[_KEYS:]
+        ],
+    )
+
+
+def _processors(export: Export, rows: Sequence[Row]) -> str | None:
+    """Return the processors that an int8 file was quantized for; None if any has its answers."""
+    details = export.details
+    if details is None or not details.needs_dot_product:
+        return None
+    if any(row.keeps_budget_on_avx2 for row in rows):
+        return None
+    remedy = "; ONNX Runtime has right ones by the session option `session.x64quantprecision=1`"
+    return (
+        "those with an int8 dot product (AVX-512 VNNI, AVX-VNNI, AMX, ARM). On x86 without one, "
+        "sums may saturate and answers be wrong"
+        + (remedy if "onnxruntime" in export.runs_with else "")
+    )
 
 
 def _machine(row: Row, results: Results) -> str:

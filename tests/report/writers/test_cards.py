@@ -11,7 +11,7 @@ from src.report.writers import cards
 from src.run.folder import Run
 from src.run.layout import as_dict
 from tests.report.pages import card
-from tests.report.planted import results, row
+from tests.report.planted import results, row, there
 
 
 def manifest(**changes: Any) -> dict[str, Any]:
@@ -154,3 +154,21 @@ def test_a_card_says_how_many_images_a_call_takes(most: object, words: str) -> N
     content = manifest()
     content["formats"]["onnx"]["details"] = {"most_images": most}
     assert f"- **Input**: {words}. Of a picture: " in card("onnx", content, None)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize(
+    ("reduce_range", "tried", "told"),
+    [(False, None, True), (False, "pass", False), (False, "fail", True), (True, None, False)],
+)
+def test_a_card_says_which_processors_an_int8_file_is_for(
+    runtime: str, reduce_range: bool, tried: str | None, told: bool
+) -> None:
+    content = manifest()
+    content["formats"]["onnx"]["details"] = {"reduce_range": reduce_range}
+    content["formats"]["onnx"]["runs_with"] = [runtime]
+    answers = [there("avx2", verdict=tried)] if tried else []
+    measured = results(row("onnx", sha256={"model": "sha of onnx"}, instruction_sets=answers))
+    text = card("onnx", content, measured)
+    assert ("- **Processors**: those with an int8 dot product (AVX-512 VNNI, " in text) is told
+    assert ("`session.x64quantprecision=1`.\n" in text) is (told and runtime == "onnxruntime")
