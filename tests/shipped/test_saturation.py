@@ -124,7 +124,7 @@ def test_onnxruntime_is_told_to_sum_in_32_bits_where_it_could_saturate(
     assert not asks_for_exact_sums()
 
 
-CONVOLVE = """
+ANSWER = """
 import sys
 from pathlib import Path
 import numpy as np
@@ -138,9 +138,12 @@ np.save(sys.argv[3], Runtime(Path(sys.argv[1]), 1)(images))
 """
 
 
-def convolution(path: Path) -> None:
-    """Write an ONNX file of an int8 convolution with weights in the full range, by channel."""
-    weights = np.random.default_rng(0).integers(-128, 128, (32, 16, 3, 3), dtype=np.int8)
+SHAPES = {"operators": (32, 16, 3, 3), "pairs": (32, 16, 3, 3), "linear": (9, 32)}
+
+
+def sums_of_int8(path: Path, form: str) -> None:
+    """Write an ONNX file of an int8 layer with weights in the full range, a scale per channel."""
+    weights = np.random.default_rng(0).integers(-128, 128, SHAPES[form], dtype=np.int8)
     constants = {
         "weights": weights,
         "weight_scale": np.full(32, 0.01, np.float32),
@@ -150,15 +153,23 @@ def convolution(path: Path) -> None:
         "out_scale": np.float32(50),
         "out_zero": np.uint8(128),
     }
-    inputs = "levels scale zero weights weight_scale weight_zero out_scale out_zero"
-    nodes = [
-        helper.make_node("QuantizeLinear", ["images", "scale", "zero"], ["levels"]),
-        helper.make_node("QLinearConv", inputs.split(), ["features"]),
-        helper.make_node("DequantizeLinear", ["features", "out_scale", "out_zero"], ["logits"]),
-    ]
+    of_weights = ["weights", "weight_scale", "weight_zero"]
+    quantized = helper.make_node("QuantizeLinear", ["images", "scale", "zero"], ["levels"])
+    if form == "operators":
+        inputs = ["levels", "scale", "zero", *of_weights, "out_scale", "out_zero"]
+        layer = [helper.make_node("QLinearConv", inputs, ["features"])]
+    else:
+        axis, kind = (1, "MatMul") if form == "linear" else (0, "Conv")
+        layer = [
+            helper.make_node("DequantizeLinear", ["levels", "scale", "zero"], ["values"]),
+            helper.make_node("DequantizeLinear", of_weights, ["factors"], axis=axis),
+            helper.make_node(kind, ["values", "factors"], ["sums"]),
+            helper.make_node("QuantizeLinear", ["sums", "out_scale", "out_zero"], ["features"]),
+        ]
+    result = helper.make_node("DequantizeLinear", ["features", "out_scale", "out_zero"], ["logits"])
     graph = helper.make_graph(
-        nodes,
-        "convolution",
+        [quantized, *layer, result],
+        form,
         [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["n", 16, 9, 9])],
         [helper.make_tensor_value_info("logits", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
@@ -167,16 +178,19 @@ def convolution(path: Path) -> None:
     onnx.save(model, path)
 
 
-def test_the_sums_of_an_older_processor_are_those_of_this_one_if_it_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", SHAPES)
+def test_the_sums_of_an_older_processor_are_those_of_this_one_if_it_is_told(
+    form: str, tmp_path: Path
+) -> None:
     if not own_machine.has_int8_dot_product():
         pytest.skip("this processor has no int8 dot product to compare with")
-    file = tmp_path / "convolution.onnx"
-    convolution(file)
+    file = tmp_path / "int8.onnx"
+    sums_of_int8(file, form)
     environment = hidden("avx2")
 
     def answer(word: str, variables: dict[str, str]) -> NDArray[np.float32]:
         path = tmp_path / "answer.npy"
-        ended = run(CONVOLVE, variables, str(file), word, str(path))
+        ended = run(ANSWER, variables, str(file), word, str(path))
         assert ended.returncode == 0, ended.stderr
         values: NDArray[np.float32] = np.load(path)
         return values
