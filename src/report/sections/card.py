@@ -80,6 +80,7 @@ class Card:
         num_classes: number of classes.
         parameters: number of parameters of the network.
         input: the shape and the type of a batch; inline Markdown.
+        output: the shape of the logits; inline Markdown.
         preprocessing: the steps from an image file to the input; inline Markdown.
         class_names: the first ``MOST_CLASSES`` names.
         more_classes: number of classes that are not named.
@@ -104,6 +105,7 @@ class Card:
     num_classes: int
     parameters: int
     input: str
+    output: str
     preprocessing: str
     class_names: Sequence[str]
     more_classes: int
@@ -137,6 +139,7 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
     origin = manifest.origin or Origin()
     names = manifest.class_names
     rows = _rows(name, files, results) if results else []
+    most_images = details.most_images if details else None
     return Card(
         format=name,
         model=manifest.model,
@@ -146,9 +149,8 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
         precision=export.precision,
         num_classes=manifest.num_classes,
         parameters=manifest.parameters,
-        input=_input_in_words(
-            export.takes, manifest.input_shape, details.most_images if details else None
-        ),
+        input=_input_in_words(export.takes, manifest.input_shape, most_images),
+        output=f"`({_batch(most_images)}, {manifest.num_classes})`",
         preprocessing=", ".join(map(_in_words, _steps_before(manifest, export.takes))),
         class_names=names[:MOST_CLASSES],
         more_classes=max(0, len(names) - MOST_CLASSES),
@@ -213,12 +215,18 @@ def _machine(row: Row, results: Results) -> str:
 def _input_in_words(takes: FileInput, input_shape: Sequence[int], most_images: int | None) -> str:
     """Return the shape and the type of a batch as inline Markdown."""
     channels, height, width = input_shape
-    first, number = "N", "any N" if most_images is None else f"N up to {most_images}"
+    first = _batch(most_images)
+    number = "any N" if most_images is None else f"N up to {most_images}"
     if most_images == 1:
-        first, number = "1", "one image a call"
+        number = "one image a call"
     if takes.is_pixels:
         return f"`({first}, {height}, {width}, {channels})` uint8 pixels, {number}"
     return f"`({first}, {channels}, {height}, {width})` float32, {number}"
+
+
+def _batch(most_images: int | None) -> str:
+    """Return the size of a batch in a shape."""
+    return "1" if most_images == 1 else "N"
 
 
 def _steps_before(manifest: Manifest, takes: FileInput) -> Sequence[Step]:

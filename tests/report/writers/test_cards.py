@@ -153,7 +153,10 @@ def test_a_card_can_be_made_from_an_older_manifest() -> None:
 def test_a_card_says_how_many_images_a_call_takes(most: object, words: str) -> None:
     content = manifest()
     content["formats"]["onnx"]["details"] = {"most_images": most}
-    assert f"- **Input**: {words}. Of a picture: " in card("onnx", content, None)
+    text = card("onnx", content, None)
+    assert f"- **Input**: {words}. Of a picture: " in text
+    first = "1" if "one image" in words else "N"
+    assert f"- **Output**: `({first}, 2)` float32 logits" in text
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
