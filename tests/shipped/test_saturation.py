@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from src.backends.onnx.picture_runtime import PictureRuntime
 from src.backends.onnx.runtime import EXACT_SUMS, OnnxRuntime, asks_for_exact_sums
 from src.shipped import machine, runtime_onnxruntime
 from src.shipped.predict import Model, UnusableModelError
@@ -113,7 +114,9 @@ def test_onnxruntime_is_told_to_sum_in_32_bits_where_it_could_saturate(
     monkeypatch.setattr(own_machine, "lacks_dot_product", lambda: lacks)
     own = OnnxRuntime(file, "cpu", 1)
     assert own.settings.get("exact_int8_sums", False) is lacks
-    for options in (runtime_onnxruntime.Runtime(file, 1).options(1), own._options()):
+    shipped = runtime_onnxruntime.Runtime(file, 1)._session.get_session_options()
+    embedded = PictureRuntime(file, 1)._session.get_session_options()
+    for options in (shipped, embedded, own._session.get_session_options()):
         if lacks:
             assert options.get_session_config_entry(EXACT_SUMS) == "1"
         else:

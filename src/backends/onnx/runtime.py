@@ -132,14 +132,7 @@ class OnnxRuntime:
         return Profile.of(profiled)
 
     def _options(self) -> Any:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = self._threads
-        options.inter_op_num_threads = 1
-        if asks_for_exact_sums():
-            options.add_session_config_entry(EXACT_SUMS, "1")
-        return options
+        return session_options(self._threads)
 
     def _open(self, options: Any) -> Any:
         import onnxruntime as ort
@@ -153,6 +146,18 @@ class OnnxRuntime:
             raise Unavailable(f"{self._provider} does not start: {one_line(str(error))}") from error
         session.disable_fallback()  # else a call that fails here is repeated on the CPU
         return session
+
+
+def session_options(threads: int) -> Any:
+    """Return the options of a session: its threads, and sums that do not saturate."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    if asks_for_exact_sums():
+        options.add_session_config_entry(EXACT_SUMS, "1")
+    return options
 
 
 def asks_for_exact_sums() -> bool:
