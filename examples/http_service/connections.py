@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from types import FrameType
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import h11
 import uvicorn
@@ -121,44 +120,48 @@ def guarded(settings: Settings) -> type[Guarded]:
     return type("Guarded", (Guarded,), {"settings": settings})
 
 
+class Served(Protocol):
+    """The state of a service, as its server sees it."""
+
+    settings: Settings
+    in_hand: int  # requests without an answer
+    failure: str | None  # the reason why no request can be answered any more
+
+    def drain(self) -> None:
+        """Refuse new requests from now on."""
+
+
 class Server(uvicorn.Server):
     """A server that finishes what is in hand when it is told to end.
 
     After the first SIGTERM or Ctrl-C it goes on accepting connections, so that ``drain`` makes the
     application refuse new requests with 503. It ends when nothing is in hand; at once after a
-    second signal.
+    second signal, and when the service has failed.
 
     Args:
         config: of uvicorn.
-        settings: the times.
-        drain: is called at the first signal.
-        in_hand: returns the number of unanswered requests.
+        service: is drained at the first signal.
     """
 
-    def __init__(
-        self,
-        config: uvicorn.Config,
-        settings: Settings,
-        drain: Callable[[], None],
-        in_hand: Callable[[], int],
-    ) -> None:
+    def __init__(self, config: uvicorn.Config, service: Served) -> None:
         super().__init__(config)
-        self._settings = settings
-        self._drain = drain
-        self._in_hand = in_hand
+        self._service = service
         self._drainingsince: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._drainingsince is None:
             self._drainingsince = time.monotonic()
-            self._drain()
+            self._service.drain()
         else:
             self.should_exit = self.force_exit = True
 
     async def on_tick(self, counter: int) -> Any:
+        settings = self._service.settings
         if self._drainingsince is not None:
             seconds = time.monotonic() - self._drainingsince
-            is_done = seconds >= self._settings.drain_seconds and self._in_hand() == 0
-            if is_done or seconds >= self._settings.most_drain_seconds:
+            is_done = seconds >= settings.drain_seconds and self._service.in_hand == 0
+            if is_done or seconds >= settings.most_drain_seconds:
                 self.should_exit = True
+        if self._service.failure is not None:
+            self.should_exit = True
         return await super().on_tick(counter)

@@ -34,13 +34,13 @@ from bodies import SOON, Bodies
 from connections import Server, guarded
 from fastapi import FastAPI, HTTPException, Request, Response
 from metrics import Metrics
-from settings import Settings
+from settings import MEASURED, Settings
 
 BUNDLE = Path(os.environ.get("BUNDLE", "model"))
 sys.path.insert(0, str(BUNDLE))
 sys.dont_write_bytecode = True  # no file may be added to a signed bundle
 try:
-    from machine import usable_cores  # the bundle's own, as is the next one
+    from machine import cpu_model, usable_cores  # the bundle's own, as is the next one
 
     from predict import Model, UnreadableImageError
 except ModuleNotFoundError as missing:
@@ -52,6 +52,9 @@ except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing}; pip install -r {BUNDLE / 'requirements.txt'}")
 
 TOP = 5
+WRAPPED = ("multipart/", "application/json")  # types of bodies that have an image inside
+ALONE = "; send the file itself as the body, as curl --data-binary @photo.jpg does"
+PROBE = ["GET", "HEAD"]  # of health checks
 
 
 class Service:
@@ -67,6 +70,7 @@ class Service:
         self.metrics = Metrics()
         self.batcher: Batcher | None = None  # None until the models are loaded
         self.is_draining = False
+        self.failure: str | None = None  # the reason why no request can be answered any more
         self.in_hand = 0  # requests without an answer, those whose body is still coming included
         self._load = load
         self._answering = 0  # requests whose body is there
@@ -102,7 +106,8 @@ class Service:
         try:
             async with self._bodies.read(request) as body:
                 with self._place():
-                    probabilities = await self._probabilities(body, self.batcher)
+                    kind = request.headers.get("content-type", "")
+                    probabilities = await self._probabilities(body, kind, self.batcher)
         finally:
             self.in_hand -= 1
         best = (-probabilities).argsort(kind="stable")[:TOP]
@@ -118,8 +123,8 @@ class Service:
             self.metrics.watch(lambda: self.in_hand, lambda: batcher.depth)
             self.batcher = batcher
             await batcher.run()
-        except Exception:
-            LOG.exception("the service cannot answer")
+        except Exception as error:
+            self.failure = _reason(error)
             self.batcher = None
 
     @contextlib.contextmanager
@@ -133,13 +138,14 @@ class Service:
         finally:
             self._answering -= 1
 
-    async def _probabilities(self, body: bytearray, batcher: Batcher) -> Any:
+    async def _probabilities(self, body: bytearray, kind: str, batcher: Batcher) -> Any:
         loop = asyncio.get_running_loop()
         prepare = self._models[0].prepare
         try:
             image = await loop.run_in_executor(self._decoders, prepare, io.BytesIO(body))
         except UnreadableImageError as error:
-            raise HTTPException(415, f"not an image: {error}") from error
+            advice = ALONE if kind.startswith(WRAPPED) else ""
+            raise HTTPException(415, f"not an image: {error}{advice}") from error
         with self._room(image.nbytes):
             try:
                 return await batcher.classify(image)
@@ -162,16 +168,23 @@ class Service:
             self._prepared -= size
 
 
+def _reason(error: BaseException) -> str:
+    """Return an error in one line; of several that came together, the first one."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return " ".join(f"{error}".split()) or type(error).__name__
+
+
 def create_app(service: Service) -> Any:
     """Return the ASGI application."""
     app = FastAPI(lifespan=service.lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(service.metrics.counting)
 
-    @app.get("/health")
+    @app.api_route("/health", methods=PROBE)
     async def health() -> dict[str, bool]:
         return {"live": True}
 
-    @app.get("/ready")
+    @app.api_route("/ready", methods=PROBE)
     async def ready(response: Response) -> dict[str, bool]:
         response.status_code = 200 if service.is_ready else 503
         return {"ready": service.is_ready}
@@ -193,7 +206,10 @@ def load_models(settings: Settings) -> list[Model]:
 
 
 def serve(service: Service, port: int, host: str = "127.0.0.1") -> None:
-    """Serve until a signal."""
+    """Serve until a signal, or until the model cannot answer: that ends the process with 1.
+
+    Whoever has started the process learns of it, and may start it again.
+    """
     config = uvicorn.Config(
         create_app(service),
         host=host,
@@ -204,7 +220,9 @@ def serve(service: Service, port: int, host: str = "127.0.0.1") -> None:
         access_log=False,
         timeout_graceful_shutdown=1,  # what is in hand was waited for before
     )
-    Server(config, service.settings, service.drain, lambda: service.in_hand).run()
+    Server(config, service).run()
+    if service.failure:
+        sys.exit(f"error: {service.failure}")
 
 
 def main() -> None:
@@ -213,7 +231,14 @@ def main() -> None:
     )
     parser.add_argument("--port", type=int, default=8000)
     port = parser.parse_args().port
-    settings = Settings.of(BUNDLE, usable_cores())
+    try:
+        settings = Settings.of(BUNDLE, usable_cores())
+        measured_on, here = Settings.measured_on(BUNDLE), cpu_model()
+    except (OSError, ValueError, LookupError, TypeError, ArithmeticError) as error:
+        sys.exit(f"error: {BUNDLE / MEASURED} is damaged ({_reason(error)}); unzip it again")
+    if measured_on not in {None, here}:
+        words = " ".join(f"{MEASURED} was measured on {measured_on}, and this is {here}".split())
+        print(f"warning: {words}: the rate that holds here may be another", file=sys.stderr)
     serve(Service(lambda: load_models(settings), settings), port)
 
 

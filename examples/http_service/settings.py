@@ -8,6 +8,8 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
+MEASURED = "serving.json"
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -59,6 +61,13 @@ class Settings:
     drain_seconds: float = 1.0
     most_drain_seconds: float = 30.0
 
+    @staticmethod
+    def measured_on(bundle: Path) -> str | None:
+        """Return the processor that the settings of a bundle were measured on; None if unknown."""
+        file = bundle / MEASURED
+        named = json.loads(file.read_text(encoding="utf-8")).get("cpu") if file.is_file() else None
+        return named if isinstance(named, str) else None
+
     @classmethod
     def of(cls, bundle: Path, cores: int) -> Settings:
         """Return the settings of a bundle: those that were measured, or the defaults.
@@ -68,7 +77,7 @@ class Settings:
             cores: that the service may use, of its container and not of the machine; all streams
                 together have no more threads.
         """
-        file = bundle / "serving.json"
+        file = bundle / MEASURED
         if not file.is_file():
             return cls(threads=cores)
         measured = json.loads(file.read_text(encoding="utf-8"))

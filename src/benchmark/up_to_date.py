@@ -196,6 +196,12 @@ def _decisive(options: MeasuringOptions) -> MeasuringOptions:
     return options
 
 
-def _machine(described: Environment) -> tuple[str, int, int, dict[str, str], str | None]:
+def _machine(described: Environment) -> tuple[object, ...]:
+    """Return what decides the answers and the speed of a file.
+
+    The instruction sets are compared as well: hypervisors give different processors one name, such
+    as "Intel(R) Xeon(R) Processor", and an int8 file may answer otherwise on another one.
+    """
     gpu = described.gpu.name if described.gpu else None
-    return described.cpu, described.usable_cores, described.threads, described.packages, gpu
+    cores = described.usable_cores, described.threads
+    return described.cpu, sorted(described.isa), *cores, described.packages, gpu

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from src.bundle import licences, packages, sbom, signature
+from src.bundle.files import EXACT, needs_dot_product
 from src.formats.base import Bundling
 from src.run.facts import ScoredDataset
 from src.run.manifest import Manifest
@@ -35,6 +36,7 @@ class Shipment:
         least_python: the oldest Python that the program and its packages take.
         python: that it was packed with.
         images: files and folders that show images of the run's data.
+        cpu: that the figures were measured on.
     """
 
     bundling: Bundling
@@ -46,6 +48,7 @@ class Shipment:
     least_python: str = ".".join(map(str, packages.PYTHON))
     python: str = platform.python_version()
     images: tuple[str, ...] = ()
+    cpu: str | None = None
 
 
 def card(
@@ -96,8 +99,8 @@ from it to use it in a program{_imported(shipment)}.
 {_decoded(shipment)}{_trust(shipment)}
 ## How good it is
 
-{_accuracy(row, dataset, shipment.decoder, embedded=embedded)}
-
+{_accuracy(row, dataset, shipment.decoder, shipment.cpu, embedded=embedded)}
+{_processors(manifest, name, row, shipment.bundling)}
 It knows no other classes than these: an image of something else gets one of them too.
 
 ## Versions
@@ -151,7 +154,12 @@ def _named(class_names: Sequence[str]) -> str:
 
 
 def _accuracy(
-    row: Row | None, dataset: ScoredDataset | None, decoder: Decoder, *, embedded: bool
+    row: Row | None,
+    dataset: ScoredDataset | None,
+    decoder: Decoder,
+    cpu: str | None,
+    *,
+    embedded: bool,
 ) -> str:
     if not row or not row.accuracy or not dataset:
         return "This file was not measured."
@@ -166,15 +174,39 @@ def _accuracy(
         f"{this} has the right class for {top1:.2%} of the "
         f"{dataset.images} images of the {quoting.markdown(dataset.split)} split of "
         f"{quoting.markdown_code(dataset.name)}{decoded}, "
-        "which it was not trained on."
+        f"{_seen(dataset)}."
     ]
     if row.latency:
         cell = row.latency[0]
+        place = f"on {quoting.markdown(cpu)}" if cpu else "where it was measured"
         lines.append(
             f"A batch of {cell.batch_size} took {cell.p50_s * 1e3:.1f} ms "
-            f"({row.setting('threads') or 'all'} threads) where it was measured."
+            f"({row.setting('threads') or 'all'} threads) {place}."
         )
     return "\n".join(lines)
+
+
+def _seen(dataset: ScoredDataset) -> str:
+    """Return what is known of the test images in the training, which has the calibration's too."""
+    if count := dataset.also_in_calibration:
+        return f"{count} of which are among the images that it was calibrated on, too"
+    return "which it was not trained on"
+
+
+def _processors(manifest: Manifest, name: str, row: Row | None, bundling: Bundling) -> str:
+    """Return the sentence on a file that may give wrong answers on another processor."""
+    if not needs_dot_product(manifest, name, row):
+        return ""
+    there = "`predict.py` warns\nthere, and `--exam` or `--check` compares the answers."
+    if bundling.runtime == EXACT:
+        there = (
+            "`predict.py` sums\nin 32 bits there, which is slower; another program sets "
+            "`session.x64quantprecision` to 1."
+        )
+    return f"""
+**It was quantized for processors with an int8 dot product** (AVX-512 VNNI, AVX-VNNI, AMX, ARM). On
+an x86 processor without one its sums may saturate and its answers be wrong: {there}
+"""
 
 
 def _trust(shipment: Shipment) -> str:

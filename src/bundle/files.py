@@ -16,6 +16,7 @@ from src.run.preprocessing_steps import CROP_SHARE, Scale
 from src.run.row import Row
 
 DESCRIPTION = "model.json"
+EXACT = "runtime_onnxruntime"  # it can be told to sum in 32 bits, and is
 
 
 def require_bundling(manifest: Manifest, name: str) -> Bundling:
@@ -80,6 +81,17 @@ def _embedded_folder(run: Run, manifest: Manifest, name: str) -> str:
     return entry.folder
 
 
+def needs_dot_product(manifest: Manifest, name: str, row: Row | None) -> bool:
+    """Return True if sums of a file may saturate on x86 without an int8 dot product.
+
+    False if it was measured to keep the budget with the kernels for such a processor.
+    """
+    export = manifest.formats.get(name)
+    if export is None or export.details is None or not export.details.needs_dot_product:
+        return False
+    return row is None or not row.keeps_budget_on_avx2
+
+
 def description(
     manifest: Manifest,
     name: str,
@@ -109,6 +121,7 @@ def description(
         "sha256": {file: hashlib.sha256(content).hexdigest() for file, content in model.items()},
         "executes": bundling.executes,
         "mixes_batch": formats.get(name).mixes_batch,
+        "needs_dot_product": bundling.runtime != EXACT and needs_dot_product(manifest, name, row),
         "threads": row.setting("threads") if row else None,
         "preprocessing": rule,
         "input": msgspec.to_builtins(manifest.formats[name].takes),

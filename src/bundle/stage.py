@@ -89,6 +89,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         least_python=software.least_python,
         python=software.python,
         images=_places_of_images(options),
+        cpu=run.read_benchmark().environment.cpu if row else None,
     )
     about = card(
         manifest,

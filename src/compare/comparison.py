@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from src.compare import embedded
+from src.compare import conditions, embedded
 from src.compare.candidate import Candidate, batch_size, best_within, candidates, front, groups
 from src.compare.collection import Measured, TakenExam
 from src.compare.comparability import Testbed, TestSet, assumed_same
@@ -153,6 +153,7 @@ class Comparison:
                 "to hour, so a small lead of one run over another means little; leads within a run "
                 "have intervals, in its own report."
             )
+        notes += conditions.notes(self.measurements, self.exams)
         notes.append(
             "On the front: no other file of the same place and the same images is both faster and "
             "more accurate, whatever its model and format."

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 from torch import nn
 
+from src import formats
 from src.backends.base import ExportSource
 from src.errors import LightshipError
 from src.export import reference_outputs, up_to_date
@@ -53,6 +54,11 @@ def export_run(
     class_names.require_same(checkpoint.class_names, data.class_names)
     calibration = data.calibration_images(options.calibration_images)
     selection = data.judging_images(options.calibration_images, options.judging_images)
+    if len(calibration) < options.calibration_images and _calibrates(options):
+        progress(
+            f"calibrating on {len(calibration)} images, for the training split has no more "
+            f"(export.calibration_images={options.calibration_images})"
+        )
     network = checkpoint.network()
     manifest = head(run, checkpoint, network, data, calibration, selection)
     twin = twin_of(run, checkpoint)
@@ -70,6 +76,8 @@ def export_run(
     run.write_manifest(manifest)
     if plan.whole:
         progress(f"exported already: {', '.join(plan.whole)}")
+        for line in up_to_date.of_other_processors(plan.whole):
+            progress(line)
     if plan.left:
         with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
             source = make_source(
@@ -86,6 +94,11 @@ def export_run(
             )
             manifest = _export_left(run, manifest, plan, source, options, progress)
     return manifest
+
+
+def _calibrates(options: ExportOptions) -> bool:
+    """Return True if a format may quantize by the ranges on calibration images."""
+    return any(formats.get(name).precision == "int8" for name in options.formats)
 
 
 def _health(network: nn.Module, data: ExportData, progress: Report) -> HealthFacts:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 from torch import Tensor
@@ -16,10 +18,12 @@ from src.backends.base import TwinGraph, Unavailable
 from src.backends.own_environment import OwnEnvironment
 from src.errors import UsageError
 from src.export.options import ExportOptions
+from src.quantization.target import this_processor
 from src.run import fingerprint
 from src.run.facts import ExportedFile, HealthFacts, Origin
 from src.run.folder import Run
 from src.run.manifest import Export, Manifest
+from src.run.twin import Processor
 from src.system import atomic_files
 
 _NOT_DECISIVE = {"run", "health", "twin", "formats", "probe", "probe_files"}
@@ -135,6 +139,26 @@ def _decisive(head: Manifest) -> dict[str, object]:
     origin = msgspec.structs.asdict(head.origin or Origin())  # null where it is not known
     values: dict[str, object] = {**msgspec.to_builtins(head), "origin": origin}
     return {name: value for name, value in values.items() if name not in _NOT_DECISIVE}
+
+
+def of_other_processors(whole: Mapping[str, Export]) -> list[str]:
+    """Return a line on each kept int8 file whose types are those of another kind of processor.
+
+    A file with ``target=auto`` is for the processor that exports it. It stays where a run is moved
+    to another one, because it may have been measured there.
+    """
+    lines = []
+    for name, export in whole.items():
+        details = export.details
+        if details is None or details.of_twin or details.more.get("asked_for", "auto") != "auto":
+            continue
+        made_for, here = details.more.get("target"), this_processor()
+        if made_for in get_args(Processor) and made_for != here:
+            lines.append(
+                f"{name} was made for {made_for}, and this processor is {here}; "
+                "again=true makes it for this one"
+            )
+    return lines
 
 
 def read(run: Run) -> Manifest | None:

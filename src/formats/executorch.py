@@ -12,7 +12,7 @@ from src.backends.executorch.runtime import FILE, ExecutorchRuntime
 from src.backends.own_environment import OwnEnvironment
 from src.formats.base import Bundling, Format
 from src.run import usage_code
-from src.run.facts import ExportDetails, PreprocessingFacts
+from src.run.facts import MOST_IMAGES, ExportDetails, PreprocessingFacts
 
 CONVERT = "src.backends.executorch.convert"
 
@@ -34,10 +34,15 @@ class Executorch(Format):
         "Swift, for phones and boards, do without: they read the same file.",
     )
 
-    def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:
-        self.environment.run(CONVERT, str(handover.program(source)), str(folder / FILE))
+    def export(self, source: ExportSource, folder: Path) -> ExportDetails:
+        most_images = self.convert(str(handover.program(source)), str(folder / FILE))
         metadata_file.write(source, folder)
-        return None
+        return ExportDetails(more={MOST_IMAGES: most_images})
+
+    def convert(self, *argv: str) -> int | None:
+        """Run the converter; return the most images of a call, None if it does not tell."""
+        last = self.environment.run(CONVERT, *argv).strip().rpartition("\n")[2]
+        return int(last) if last.isdecimal() else None
 
     def load(self, folder: Path, device: str, threads: int) -> ExecutorchRuntime:
         return ExecutorchRuntime(folder / FILE, threads)

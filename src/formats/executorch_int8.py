@@ -9,15 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from src.backends import metadata_file
 from src.backends.base import ExportSource
 from src.backends.executorch import handover
 from src.backends.executorch.runtime import FILE
-from src.formats.executorch import CONVERT, Executorch
+from src.formats.executorch import Executorch
 from src.quantization.environment_search import FloatLayers, Int8Program, write_int8
 from src.quantization.executorch.sensitivity import sensitivity_order
 from src.quantization.search import SearchSeconds
-from src.run.facts import ExportDetails
+from src.run.facts import MOST_IMAGES, ExportDetails
 from src.system.ranges import require_ranges
 
 _SENSITIVITY_IMAGES = 8
@@ -50,14 +52,16 @@ class ExecutorchInt8(Executorch):
     def export(self, source: ExportSource, folder: Path) -> ExportDetails:
         seconds = source.options_of(self.name, ExecutorchInt8Options).search_seconds
         network = str(handover.program(source))
+        most_images: list[int | None] = []  # the same for every recipe
 
         def reference() -> Path:
             path = source.scratch / self.name / "fp32.pte"
-            self.environment.run(CONVERT, network, str(path))
+            self.convert(network, str(path))
             return path
 
         def convert(recipe: FloatLayers, images: Path, target: Path) -> None:
-            self.environment.run(CONVERT, network, str(target), str(images), *recipe.kept_in_float)
+            files = (network, str(target), str(images))
+            most_images.append(self.convert(*files, *recipe.kept_in_float))
 
         program = Int8Program(
             format=self.name,
@@ -73,4 +77,5 @@ class ExecutorchInt8(Executorch):
         )
         details = write_int8(program, source, folder / FILE, seconds)
         metadata_file.write(source, folder)
-        return details
+        more = {**details.more, MOST_IMAGES: most_images[-1]}
+        return msgspec.structs.replace(details, more=more)

@@ -12,7 +12,7 @@ from src.backends.litert.runtime import LitertRuntime
 from src.backends.own_environment import OwnEnvironment
 from src.formats.base import Bundling, Format
 from src.run import usage_code
-from src.run.facts import ExportDetails, PreprocessingFacts
+from src.run.facts import MOST_IMAGES, ExportDetails, PreprocessingFacts
 
 
 class Litert(Format):
@@ -26,10 +26,10 @@ class Litert(Format):
     environment = OwnEnvironment("litert", size_bytes=360_000_000, least_python=(3, 12))
     bundling = Bundling("runtime_ai_edge_litert", (FILE, metadata_file.FILE), ("ai-edge-litert",))
 
-    def export(self, source: ExportSource, folder: Path) -> ExportDetails | None:
+    def export(self, source: ExportSource, folder: Path) -> ExportDetails:
         self.convert(source, folder / FILE)
         metadata_file.write(source, folder)
-        return None
+        return ExportDetails(more={MOST_IMAGES: 1})
 
     def convert(self, source: ExportSource, target: Path) -> None:
         """Write the fp32 file."""

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from src.backends import metadata_file
@@ -18,7 +19,7 @@ from src.backends.litert.names import FILE
 from src.formats.litert import Litert
 from src.quantization.environment_search import FloatLayers, Int8Program, write_int8
 from src.quantization.search import SearchSeconds
-from src.run.facts import ExportDetails
+from src.run.facts import MOST_IMAGES, ExportDetails
 from src.system.ranges import require_ranges
 
 _QUANTIZE = "src.quantization.litert.quantize"
@@ -78,4 +79,4 @@ class LitertInt8(Litert):
         )
         details = write_int8(program, source, folder / FILE, seconds)
         metadata_file.write(source, folder)
-        return details
+        return msgspec.structs.replace(details, more={**details.more, MOST_IMAGES: 1})

@@ -11,7 +11,7 @@ from src.backends.ncnn.runtime import NcnnRuntime
 from src.backends.own_environment import OwnEnvironment
 from src.formats.base import Bundling, Format
 from src.run import usage_code
-from src.run.facts import PreprocessingFacts
+from src.run.facts import MOST_IMAGES, ExportDetails, PreprocessingFacts
 
 
 class Ncnn(Format):
@@ -25,7 +25,7 @@ class Ncnn(Format):
     environment = OwnEnvironment("ncnn", size_bytes=192_000_000)
     bundling = Bundling("runtime_ncnn", (PARAMETERS, WEIGHTS, metadata_file.FILE), ("ncnn",))
 
-    def export(self, source: ExportSource, folder: Path) -> None:
+    def export(self, source: ExportSource, folder: Path) -> ExportDetails:
         shape = ",".join(str(side) for side in (1, *source.example.shape[1:]))
         # pnnx writes beside the file that it reads.
         copy = source.scratch / "ncnn" / "network.onnx"
@@ -33,6 +33,7 @@ class Ncnn(Format):
         copy.write_bytes(source.fp32_graph.normalised.read_bytes())
         self.environment.run("src.backends.ncnn.convert", str(copy), shape, str(folder))
         metadata_file.write(source, folder)
+        return ExportDetails(more={MOST_IMAGES: 1})
 
     def load(self, folder: Path, device: str, threads: int) -> NcnnRuntime:
         return NcnnRuntime(folder, threads)

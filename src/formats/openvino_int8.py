@@ -22,6 +22,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from src.backends.base import ExportSource
 from src.backends.openvino import file
 from src.backends.openvino.runtime import OpenVinoRuntime
@@ -29,9 +31,10 @@ from src.formats.openvino_fp32 import OpenVinoFp32
 from src.quantization import account
 from src.quantization.openvino import hard_swish, sentences
 from src.quantization.openvino.candidates import OpenVinoCandidates
-from src.quantization.openvino.quantizer import Quantizer
+from src.quantization.openvino.quantizer import Quantizer, reduces_range
 from src.quantization.openvino.recipe import OpenVinoRecipe
 from src.quantization.search import SearchSeconds, search
+from src.quantization.target import this_processor
 from src.run.facts import ExportDetails
 from src.system import machine
 from src.system.ranges import require_ranges
@@ -92,7 +95,8 @@ class OpenVinoInt8(OpenVinoFp32):
                 format_name=self.name,
             )
         file.write(graph, source, folder, half=False, precision=recipe.precision)
-        return details
+        types = {"target": this_processor(), "reduce_range": reduces_range()}
+        return msgspec.structs.replace(details, more={**types, **details.more})
 
     def load(self, folder: Path, device: str, threads: int) -> OpenVinoRuntime:
         precision = file.said_precision(folder)

@@ -39,4 +39,6 @@ class OpenVinoInt8Twin(OpenVinoFp32):
         model = openvino.convert_model(path)
         file.write(model, source, folder, half=False, precision="f32")
         made = twin.details(graph)
-        return msgspec.structs.replace(made, summary=[*(made.summary or []), trained.sentence()])
+        types = {"target": trained.choice.processor, "reduce_range": trained.choice.reduce_range}
+        summary = [*(made.summary or []), trained.sentence()]
+        return msgspec.structs.replace(made, summary=summary, more={**types, **made.more})

@@ -20,6 +20,7 @@ from src.graph_passes import (
     batch_norm_as_convolution,
     batch_norm_into_convolution,
     concatenations,
+    denormal_weights,
     identities,
     in_place,
     layer_norm_into_next,
@@ -40,6 +41,7 @@ _REWRITES = (
     layer_norm_into_next,
     linear_as_convolution,
     permutations,
+    denormal_weights,  # those of folded layers, too
 )
 
 

@@ -54,6 +54,7 @@ class ExportedFile:
         class_names: K, in label order.
         preprocessing: turns an image into the network's input.
         takes: the input of the file.
+        doubt: reason why its answers may be wrong on this processor; None without one.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class ExportedFile:
         class_names: Sequence[str],
         preprocessing: Preprocessing,
         takes: FileInput = NORMALISED,
+        doubt: str | None = None,
     ) -> None:
         self.name = name
+        self.doubt = doubt
         self.class_names = class_names
         self.preprocessing = preprocessing
         self._takes = takes
@@ -127,7 +130,9 @@ def open_file(run: Run, options: PredictOptions) -> Iterator[ExportedFile]:
         except WorkerError as error:
             raise LightshipError(f"{name}: {error}") from error
         preprocessing = Preprocessing.of(manifest.preprocessing)
-        yield ExportedFile(name, worker, manifest.class_names, preprocessing, batch_maker.takes)
+        doubt = doubt_of(run, manifest, name, options.device)
+        names, takes = manifest.class_names, batch_maker.takes
+        yield ExportedFile(name, worker, names, preprocessing, takes, doubt)
 
 
 def chosen_format(run: Run, manifest: Manifest, name: str | None, device: NativeDevice) -> str:
@@ -206,6 +211,29 @@ def require_known(run: Run, manifest: Manifest, name: str) -> None:
             remedy=f"make them again with python -m src.export {run.folder}, or check and measure "
             f"them as they are with python -m src.benchmark {run.folder}",
         )
+
+
+def doubt_of(run: Run, manifest: Manifest, name: str, device: NativeDevice) -> str | None:
+    """Return the reason why an int8 file may give wrong answers here; None without one.
+
+    ONNX Runtime is told to sum in 32 bits where its sums could saturate. None too if the file was
+    measured with these instruction sets: the verdict is of them.
+    """
+    export = manifest.formats[name]
+    if device != "cpu" or export.details is None or not export.details.needs_dot_product:
+        return None
+    if "onnxruntime" in export.runs_with or not machine.lacks_dot_product():
+        return None
+    results = run.read_benchmark() if run.benchmark.is_file() else None
+    row = results.row(name, device) if results else None
+    is_here = results is not None and set(results.environment.isa) == {*machine.instruction_sets()}
+    if is_here and row is not None and row.is_ok:
+        return None
+    return (
+        f"{name} was quantized for processors with an int8 dot product, which this one has not: "
+        "sums may saturate and answers be wrong; measure it here with python -m src.benchmark RUN, "
+        "or make it for this processor with python -m src.export RUN again=true"
+    )
 
 
 def files_now(run: Run, manifest: Manifest, name: str) -> list[fingerprint.PresentFile]:

@@ -57,7 +57,9 @@ class Choice:
 
     def sentence(self) -> str:
         """Return the types in words, for the report."""
-        origin = "which this CPU is" if self.target == "auto" else "as export.onnx_int8.target says"
+        origin = "as export.onnx_int8.target says"
+        if self.target == "auto":
+            origin = "the processor that it was exported on"
         activations = "signed symmetric (S8)" if self.signed_activations else "unsigned (U8)"
         weights = "7 bits (reduce_range)" if self.reduce_range else "the full range"
         text = (
@@ -66,8 +68,8 @@ class Choice:
         )
         if not self.is_here:
             text += (
-                f" This CPU is {this_processor()}: what is measured on it, accuracy and speed, "
-                "tells nothing certain of that one."
+                f" It was exported on {this_processor()}: what is measured there, accuracy and "
+                "speed, tells nothing certain of that one."
             )
             if self.processor == "avx2":
                 text += " benchmark.also_as=[avx2] adds its accuracy with the kernels for that one."

@@ -107,6 +107,7 @@ class ExportedFile(Record, frozen=True, kw_only=True):
 
 
 TrialCell = str | int | float | bool | None
+MOST_IMAGES = "most_images"  # key of the most images of a call, among the details of a format
 
 
 class TrialTable(Record, frozen=True, kw_only=True):
@@ -140,6 +141,21 @@ class ExportDetails(Record, frozen=True, kw_only=True):
     of_twin: bool | None = None  # True: the file holds the int8 twin, another network
     # Further values of the format. In the file they are on the level of the above.
     more: dict[str, Any] = msgspec.field(default_factory=dict)
+
+    @property
+    def needs_dot_product(self) -> bool:
+        """True for an int8 file whose sums are in range with an int8 dot product only.
+
+        Without one, x86 adds pairs of products in 16 bits, where weights in the full range may
+        saturate: see :mod:`src.quantization.target`.
+        """
+        return self.more.get("reduce_range") is False
+
+    @property
+    def most_images(self) -> int | None:
+        """The most images of a call; None for any number, or if it was not recorded."""
+        most = self.more.get(MOST_IMAGES)
+        return most if type(most) is int and most > 0 else None
 
 
 class Network(Record, frozen=True, kw_only=True):

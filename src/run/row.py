@@ -136,6 +136,12 @@ class RowFigures(Record, frozen=True, kw_only=True):
         """Format and device, which are unique in a measurement."""
         return self.format, self.device
 
+    @property
+    def keeps_budget_on_avx2(self) -> bool:
+        """True if it was measured to keep the budget on x86 without an int8 dot product."""
+        tried = [answers for answers in self.instruction_sets if answers.instruction_set == "avx2"]
+        return any(answers.keeps_budget for answers in tried)
+
     def setting(self, name: str) -> Any:
         """Return a setting that the runtime reports; None if it does not report it."""
         return (self.effective or {}).get(name)

@@ -57,6 +57,9 @@ OTHERS = {
         *("opencv-python", "opencv-contrib-python-headless", "opencv-contrib-python"),
     ),
 }
+X86 = frozenset({"x86_64", "AMD64", "i686", "x86"})
+# Of x86; each adds products of int8 in 32 bits.
+DOT_PRODUCTS = frozenset({"AVX-512 VNNI", "AVX-VNNI", "AMX-INT8"})
 _SYSCTL_SECONDS = 5.0
 _PERIOD = 100_000  # microseconds, of a quota
 
@@ -121,6 +124,19 @@ def instruction_sets() -> tuple[str, ...]:
     fields = _cpuinfo()
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
     return tuple(name for flag, name in ISA.items() if flag in flags)
+
+
+def lacks_dot_product() -> bool:
+    """Return True for an x86 processor without an int8 dot product, whose int8 sums may saturate.
+
+    Only Linux tells all instruction sets; elsewhere the answer is False.
+    """
+    return "flags" in _cpuinfo() and DOT_PRODUCTS.isdisjoint(instruction_sets())
+
+
+def may_lack_dot_product() -> bool:
+    """Return True for an x86 processor that is not known to have an int8 dot product."""
+    return platform.machine() in X86 and DOT_PRODUCTS.isdisjoint(instruction_sets())
 
 
 def usable_cores() -> int:

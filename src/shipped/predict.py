@@ -15,6 +15,7 @@ if sys.version_info < (3, 10):  # noqa: UP036  # the oldest Python that knows wh
 import argparse
 import importlib
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -264,7 +265,10 @@ def main() -> None:
 def _answer(arguments: argparse.Namespace) -> None:
     """Check the model if that is asked for, and print a line for each image."""
     try:
-        model = Model(threads=arguments.threads)
+        with warnings.catch_warnings(record=True) as doubts:
+            model = Model(threads=arguments.threads)
+        for doubt in doubts:
+            print(visible(f"warning: {doubt.message}"), file=sys.stderr)
         problem = check(model) if arguments.check else None
     except UnusableModelError as error:
         sys.exit(f"error: {error}")

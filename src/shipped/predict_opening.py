@@ -5,23 +5,28 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING or __package__:  # a part of a package
+    from . import machine
     from .decoder_names import DECODERS, PACKAGES, PLAIN
     from .file_hash import sha256_of
     from .jpeg_decoders import MissingDecoderError, load
     from .lfs_pointer import advice
+    from .predict_fork import OneProcess
     from .predict_images import RESAMPLING
     from .unopened import cause_in_words
 else:  # in the folder of a model
+    import machine
     from decoder_names import DECODERS, PACKAGES, PLAIN
     from file_hash import sha256_of
     from jpeg_decoders import MissingDecoderError, load
     from lfs_pointer import advice
+    from predict_fork import OneProcess
     from predict_images import RESAMPLING
     from unopened import cause_in_words
 
@@ -34,6 +39,7 @@ KEYS = {
     "sha256",
     "executes",
     "mixes_batch",
+    "needs_dot_product",
     "threads",
     "preprocessing",
     "input",
@@ -43,6 +49,11 @@ BESIDE = "metadata.json"  # class names and preprocessing
 CHANNELS = 3
 MOST_SIDE = 1 << 16  # of the network's input
 AGAIN = "unpack the zip file again"
+DOUBT = (
+    "{file} was quantized for processors with an int8 dot product, which this one has not: "
+    "sums may saturate and answers be wrong; python predict.py --exam, or --check, compares them "
+    "with those of where it was packed"
+)
 
 
 class Runtime(Protocol):
@@ -71,6 +82,7 @@ def description(folder: Path) -> dict[str, Any]:
         "runtime": isinstance(about["runtime"], str),
         "model": is_plain(about["model"]),
         "sha256": isinstance(about["sha256"], dict) and all(map(is_plain, about["sha256"])),
+        "needs_dot_product": isinstance(about["needs_dot_product"], bool),
         "threads": threads is None or (type(threads) is int and threads > 0),
         "preprocessing": isinstance(about["preprocessing"], dict),
         "input": isinstance(takes, dict) and isinstance(takes.get("normalised"), bool),
@@ -228,6 +240,9 @@ def _is_share(value: object) -> bool:
 def open_runtime(folder: Path, about: dict[str, Any], threads: int | None) -> Runtime:
     """Open the model file with the runtime that it was packed for.
 
+    A warning says that int8 sums may saturate on this processor: the program that makes the model
+    is told, because nothing else shows it.
+
     Raises:
         UnusableModelError: the file is another one than was packed, or cannot run here.
     """
@@ -247,7 +262,9 @@ def open_runtime(folder: Path, about: dict[str, Any], threads: int | None) -> Ru
         raise UnusableModelError(
             f"{path.name} cannot be opened: {one_line(error)}{cause}"
         ) from error
-    return runtime
+    if about["needs_dot_product"] and machine.lacks_dot_product():
+        warnings.warn(DOUBT.format(file=path.name), RuntimeWarning, stacklevel=3)
+    return OneProcess(runtime, runtime.metadata)
 
 
 def require_hash(path: Path, expected: str) -> None:

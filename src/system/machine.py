@@ -138,6 +138,14 @@ def has_int8_dot_product() -> bool:
     return bool(available & {"AVX-512 VNNI", "AVX-VNNI", "AMX-INT8", "NEON dot product", "I8MM"})
 
 
+def lacks_dot_product() -> bool:
+    """Return True for an x86 processor without an int8 dot product, whose int8 sums may saturate.
+
+    Only Linux tells all instruction sets; elsewhere the answer is False.
+    """
+    return "flags" in _cpuinfo_fields() and not has_int8_dot_product()
+
+
 def has_amx() -> bool:
     """Return True if the processor multiplies whole tiles of int8 (AMX)."""
     return "AMX-INT8" in instruction_sets()

@@ -8,15 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from src import formats
 from src.backends import own_environment
 from src.backends.own_environment import OwnEnvironment
 from src.benchmark import up_to_date
+from src.benchmark.environment import description
 from src.benchmark.suite import measure, measure_unless_done
 from src.errors import UsageError
 from src.report.sections.footnotes import footnotes
+from src.run.circumstances import Environment
 from src.run.folder import Run
 from src.run.reading import convert
 from src.run.results import Results
@@ -225,3 +228,22 @@ def test_a_row_has_one_environment_in_all_its_processes_and_another_one_is_measu
     assert up_to_date.find(well_behaved, options, lambda: None) is not None
     monkeypatch.setattr(Environment, "identity", "planted-2")
     assert up_to_date.find(well_behaved, options, lambda: None) is None
+
+
+def test_another_processor_of_the_same_name_is_another_machine(
+    well_behaved: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hypervisors give processors with and without VNNI one name."""
+    measure(well_behaved, Data(), FEW, silent)
+
+    def scored() -> str:
+        return Data().sha256("test")
+
+    assert up_to_date.find(well_behaved, FEW, scored) is not None
+    here = description.describe
+
+    def describe(threads: int) -> Environment:
+        return msgspec.structs.replace(here(threads), isa=["AVX2", "another"])
+
+    monkeypatch.setattr(description, "describe", describe)
+    assert up_to_date.find(well_behaved, FEW, scored) is None

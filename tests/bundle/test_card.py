@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from src import formats
 from src.bundle import exam, stage
 from src.bundle.card import Shipment, card
+from src.bundle.files import description
 from src.bundle.options import BundleOptions
 from src.run.facts import ScoredDataset
 from src.run.manifest import Manifest
@@ -101,3 +103,56 @@ def test_the_images_of_the_data_are_the_exam_and_the_test_image_of_the_run(
         *({"test_image.png"} & set(places)),
         *({"exam/000.jpg", "exam/inputs.npz"} if "exam/" in places else ()),
     }
+
+
+@pytest.mark.parametrize(
+    ("reduce_range", "tried", "needs"),
+    [
+        (False, None, True),
+        (False, "pass", False),  # with the kernels for AVX2
+        (False, "fail", True),
+        (True, None, False),
+        (None, None, False),  # exported before this was recorded
+    ],
+)
+def test_a_bundle_says_which_processors_its_int8_file_is_for(
+    reduce_range: bool | None, tried: str | None, needs: bool
+) -> None:
+    exported = manifest()
+    if reduce_range is not None:
+        details = {"summary": ["For vnni."], "reduce_range": reduce_range}
+        exported["formats"]["onnx_int8"] = {**exported["formats"]["onnx"], "details": details}
+    else:
+        exported["formats"]["onnx_int8"] = exported["formats"]["onnx"]
+    record = convert(exported, Manifest)
+    answers = [planted.there("avx2", verdict=tried)] if tried else []
+    row = convert(planted.row("onnx_int8", instruction_sets=answers), Row)
+    for name, is_exact in (("onnx_int8", True), ("openvino_int8", False)):
+        bundling = formats.get(name).bundling
+        assert bundling
+        about = description(record, "onnx_int8", row, bundling, {})
+        assert about["needs_dot_product"] is (needs and not is_exact)
+        words = card(record, "onnx_int8", row, DATASET, "x.png", shipment=Shipment(bundling))
+        told = "**It was quantized for processors with an int8 dot product**" in words
+        assert told is needs
+        assert ("`session.x64quantprecision`" in words) is (needs and is_exact)
+        assert ("`predict.py` warns" in words) is (needs and not is_exact)
+
+
+def test_the_latency_names_the_processor_that_it_was_measured_on() -> None:
+    measured = planted.row("onnx_fp32")
+    assert "A batch of 1 took 12.3 ms (all threads) on AMD EPYC." in text(
+        measured, cpu="AMD EPYC"
+    )
+    assert "A batch of 1 took 12.3 ms (all threads) where it was measured." in text(measured)
+
+
+def test_test_images_that_it_was_calibrated_on_are_counted() -> None:
+    bundling = formats.get("onnx_fp32").bundling
+    assert bundling
+    dataset = msgspec.structs.replace(DATASET, also_in_calibration=2)
+    row = convert(planted.row("onnx_fp32"), Row)
+    exported = convert(manifest(), Manifest)
+    words = card(exported, "onnx_fp32", row, dataset, "x.png", shipment=Shipment(bundling))
+    assert "`digits`, 2 of which are among the images that it was calibrated on, too." in words
+    assert "which it was not trained on" not in words

@@ -30,22 +30,33 @@ for package in ("fastapi", "uvicorn", "prometheus_client"):
 
 GOOD = png((250, 250, 250))
 PLANTED = Path(planted_service.__file__)
+SERVICE = ROOT / "examples" / "http_service" / "service.py"
 LIMITS = (
     *("most_bytes=100000", "body_seconds=0.5", "head_seconds=0.5", "most_in_hand=6"),
     *("largest_batch=4", "window=0.05", "drain_seconds=0.6"),
 )
 
 
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
+def variables() -> dict[str, str]:
+    """Return the environment in which the service is found, and a bundle without a model."""
+    path = os.pathsep.join(map(str, (ROOT / "examples" / "http_service", ROOT / "src" / "shipped")))
+    return {**os.environ, "PYTHONPATH": path, "BUNDLE": str(ROOT / "src" / "shipped")}
+
+
 @contextlib.contextmanager
 def started(*limits: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """Start the service with the planted model; yield its port and process."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    path = os.pathsep.join(map(str, (ROOT / "examples" / "http_service", ROOT / "src" / "shipped")))
+    port = free_port()
     with subprocess.Popen(
         [sys.executable, PLANTED, str(port), *LIMITS, *limits],
-        env={**os.environ, "PYTHONPATH": path, "BUNDLE": str(ROOT / "src" / "shipped")},
+        env=variables(),
         stderr=subprocess.PIPE,
     ) as process:
         try:
@@ -284,6 +295,23 @@ def test_what_is_no_image_is_refused_alone(port: int, content: bytes) -> None:
     assert answers == [200, 415, 200]
 
 
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data; boundary=x", "application/json", "image/png"]
+)
+def test_an_image_within_another_body_is_refused_with_the_way_to_send_it(
+    port: int, kind: str
+) -> None:
+    body = b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\n" + GOOD + b"\r\n--x--\r\n"
+    head = (
+        f"POST /classify HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: {kind}\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    status, _, answer = ask(port, head.encode() + body)
+    assert status == 415
+    detail = json.loads(answer)["detail"]
+    assert ("; send the file itself as the body" in detail) == (kind != "image/png")
+
+
 def test_an_error_of_the_model_is_of_one_image_alone(port: int) -> None:
     with ThreadPoolExecutor(4) as pool:
         images = (GOOD, png(BAD), GOOD, GOOD)
@@ -320,6 +348,13 @@ def test_an_image_alone_is_never_too_large_when_prepared() -> None:
 def test_live_and_ready_are_told_apart(port: int) -> None:
     assert get(port, "/health")[0] == 200
     assert json.loads(get(port, "/ready")[2]) == {"ready": True}
+
+
+@pytest.mark.parametrize("path", ["/health", "/ready"])
+def test_a_health_check_may_ask_by_head(port: int, path: str) -> None:
+    content = f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    status, _, body = ask(port, content.encode())
+    assert (status, body) == (200, b"")
 
 
 def test_metrics_count_requests_batches_and_the_queue(port: int) -> None:
@@ -447,13 +482,15 @@ def test_the_service_counts_the_cores_of_its_container(
     assert (settings.streams, settings.threads) == (streams, threads)
 
 
-def service_with(bundle: Path | None, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run the service as far as its options; None leaves the variable out."""
+def service_with(
+    bundle: Path | None, folder: Path, *words: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the service, by default as far as its options; None leaves the variable out."""
     left_out = {"BUNDLE", "PYTHONDONTWRITEBYTECODE", "PYTHONPATH"}
-    variables = {name: text for name, text in os.environ.items() if name not in left_out}
+    kept = {name: text for name, text in os.environ.items() if name not in left_out}
     return subprocess.run(
-        [sys.executable, ROOT / "examples" / "http_service" / "service.py", "--help"],
-        env=variables | ({} if bundle is None else {"BUNDLE": str(bundle)}),
+        [sys.executable, SERVICE, *(words or ("--help",))],
+        env=kept | ({} if bundle is None else {"BUNDLE": str(bundle)}),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -478,6 +515,69 @@ def test_the_service_adds_no_file_to_a_bundle(tmp_path: Path) -> None:
     ended = service_with(bundle, tmp_path)
     assert ended.returncode == 0, ended.stderr
     assert sorted(bundle.rglob("*")) == before
+
+
+NO_STREAMS = {"streams": 0, "threads": 1, "largest_batch": 1, "rate": 1, "p99_limit_s": 1}
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", json.dumps(NO_STREAMS)])
+def test_damaged_settings_of_a_bundle_are_one_line(tmp_path: Path, content: str) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(ROOT / "src" / "shipped", bundle, ignore=shutil.ignore_patterns("__pycache__"))
+    (bundle / "serving.json").write_text(content)
+    ended = service_with(bundle, tmp_path, "--port", str(free_port()))
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith(f"error: {bundle / 'serving.json'} is damaged (")
+
+
+def test_a_bundle_whose_model_cannot_be_opened_ends_the_service_in_one_line(tmp_path: Path) -> None:
+    """A process that lives and is never ready would not be started again."""
+    bundle = tmp_path / "bundle"
+    shutil.copytree(ROOT / "src" / "shipped", bundle, ignore=shutil.ignore_patterns("__pycache__"))
+    ended = service_with(bundle, tmp_path, "--port", str(free_port()))
+    assert ended.returncode == 1
+    (line,) = ended.stderr.splitlines()
+    assert line.startswith("error: model.json: ")
+
+
+def test_settings_that_were_measured_on_another_processor_are_told(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    shutil.copytree(ROOT / "src" / "shipped", bundle, ignore=shutil.ignore_patterns("__pycache__"))
+    content = {**NO_STREAMS, "streams": 1, "window_s": 0.0, "cpu": "a CPU of\nanother machine"}
+    (bundle / "serving.json").write_text(json.dumps(content))
+    ended = service_with(bundle, tmp_path, "--port", str(free_port()))
+    told, _ = ended.stderr.splitlines()  # the second is of the model that is not there
+    assert told.startswith("warning: serving.json was measured on a CPU of another machine, and ")
+
+
+FAILING = """
+import sys
+from service import Service, serve
+from settings import Settings
+
+class Model:
+    class_names = ("dark", "light")
+
+def fail(size):
+    raise OSError("no\\n metrics")
+
+service = Service(lambda: [Model()], Settings())
+service.metrics.watch = lambda *_: fail(1)
+serve(service, int(sys.argv[1]))
+"""
+
+
+def test_a_service_that_fails_by_itself_ends_with_the_reason() -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", FAILING, str(free_port())],
+        env=variables(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (1, "error: no metrics\n")
 
 
 PLANTED_PROGRAM = """

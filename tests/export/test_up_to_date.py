@@ -442,3 +442,52 @@ def test_another_lock_makes_other_files_of_its_format_alone(
     assert {name for name in names if changed[name] != before[name]} == {"litert", "litert_int8"}
     (tmp_path / "mnn.lock").unlink()  # the export tells it
     assert origins()["mnn"] != before["mnn"]
+
+
+@pytest.mark.parametrize(
+    ("details", "is_told"),
+    [
+        ({"target": "vnni"}, True),
+        ({"target": "vnni", "asked_for": "auto"}, True),
+        ({"target": "vnni", "asked_for": "vnni"}, False),
+        ({"target": "avx2"}, False),
+        ({"target": ["vnni"]}, False),
+        ({"target": "vnni", "of_twin": True}, False),
+        ({}, False),
+    ],
+)
+def test_a_file_of_another_kind_of_processor_stays_and_is_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch, details: dict[str, Any], is_told: bool
+) -> None:
+    monkeypatch.setattr(up_to_date, "this_processor", lambda: "avx2")
+    content = as_dict(run.read_manifest())
+    content["formats"]["eager"]["details"] = details
+    run.manifest.write_text(json.dumps(content))
+    lines: list[str] = []
+
+    def report(text: str, *_: object) -> None:
+        lines.append(text)
+
+    options = ExportOptions(formats=["eager", "torchscript"])
+    stage.export_run(run, Checkpoint.read(run.best_checkpoint), DATA, options, report)
+    told = [line for line in lines if line.startswith("eager was made for vnni, and this ")]
+    assert len(told) == is_told
+    assert all(line.endswith("again=true makes it for this one") for line in told)
+
+
+@pytest.mark.parametrize(
+    ("precision", "asked", "is_told"), [("int8", 5, True), ("int8", 4, False), ("fp32", 5, False)]
+)
+def test_fewer_calibration_images_than_were_asked_for_are_told(
+    run: Run, monkeypatch: pytest.MonkeyPatch, precision: str, asked: int, is_told: bool
+) -> None:
+    monkeypatch.setattr(type(formats.get("eager")), "precision", precision)
+    options = ExportOptions(formats=["eager"], calibration_images=asked)
+    lines: list[str] = []
+
+    def report(text: str, *_: object) -> None:
+        lines.append(text)
+
+    stage.export_run(run, Checkpoint.read(run.best_checkpoint), DATA, options, report)
+    told = [line for line in lines if line.startswith("calibrating on 4 images, for the training ")]
+    assert len(told) == is_told

@@ -516,3 +516,28 @@ def test_a_batch_norm_is_folded_into_its_reader_unless_that_pads(
     kinds = Counter(type(module) for module in simplified.modules())
     assert kinds[nn.BatchNorm2d] == 0
     assert kinds[nn.Conv2d] == convolutions
+
+
+@pytest.mark.parametrize("flushes", [False, True])
+def test_denormal_weights_are_zeros_those_of_folded_layers_included(flushes: bool) -> None:
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 1), nn.BatchNorm2d(8), nn.Flatten(), nn.Linear(8, 2)
+    ).eval()
+    convolution, norm, _, head = network
+    with torch.no_grad():
+        convolution.weight[0] = 1e-30
+        norm.weight[0] = 1e-10  # their product is denormal
+        head.weight[0, 0] = -1e-40
+        head.weight[1, 0] = 1.2e-38  # normal
+        head.bias[1] = 1e-45
+    try:
+        torch.set_flush_denormal(flushes)  # a training does; an export by itself does not
+        simplified = graph_passes.simplify(network)
+    finally:
+        torch.set_flush_denormal(False)
+    values = torch.cat([value.flatten() for value in simplified.parameters()]).numpy()
+    bits = values.view("int32") & 0x7FFFFFFF
+    assert not ((bits > 0) & (bits < 1 << 23)).any()
+    assert (bits == 0).sum() >= 3 + 1 + 1
+    assert (values == torch.tensor(1.2e-38).numpy()).sum() == 1
+    assert head.weight[0, 0] != 0  # the trained network stays as it is

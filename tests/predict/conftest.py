@@ -1,3 +1,3 @@
 """A run with planted exports, which real worker processes run."""
 
-from tests.benchmark.conftest import run  # noqa: F401  # a fixture
+from tests.benchmark.conftest import run, well_behaved  # noqa: F401  # fixtures

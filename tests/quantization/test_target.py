@@ -58,7 +58,7 @@ def test_the_target_decides_the_types_and_auto_is_this_processor(
     sentence = choice.sentence()
     assert sentence.startswith(f"For {processor}, ")
     # A file for another processor is judged and timed on the wrong one, and says so.
-    assert (f"This CPU is {here}" in sentence) is (processor != here)
+    assert (f"It was exported on {here}: " in sentence) is (processor != here)
 
 
 def test_every_kind_of_dot_product_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:

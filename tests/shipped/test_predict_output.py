@@ -36,6 +36,7 @@ ABOUT = {
     "sha256": {},
     "executes": False,
     "mixes_batch": False,
+    "needs_dot_product": False,
     "threads": None,
     "preprocessing": {
         "image_size": 4,
@@ -363,3 +364,18 @@ def test_an_old_python_can_read_the_program_that_refuses_it() -> None:
     before = body[: next(index for index, node in enumerate(body) if isinstance(node, ast.If))]
     imports = [ast.unparse(node) for node in before if isinstance(node, ast.Import)]
     assert imports == ["import sys"]
+
+
+def test_a_warning_of_the_model_is_one_line_and_costs_no_answer(
+    folder: Path, tmp_path: Path
+) -> None:
+    copy = Path(shutil.copytree(folder, tmp_path / "model"))
+    about = {**ABOUT, "needs_dot_product": True}
+    (copy / "model.json").write_text(json.dumps(about), encoding="utf-8")
+    lacking = f"{RUNTIME}\nimport machine\nmachine.lacks_dot_product = lambda: True\n"
+    (copy / "runtime_planted.py").write_text(lacking, encoding="utf-8")
+    ended = classify(copy, "--check", "x.png")
+    assert ended.returncode == 0, ended.stderr
+    assert len(ended.stdout.decode().splitlines()) == 2
+    (line,) = ended.stderr.decode().splitlines()
+    assert line.startswith("warning: model.planted was quantized for processors with an int8 dot ")

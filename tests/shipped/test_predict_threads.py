@@ -151,7 +151,7 @@ sys.path.insert(0, {str(predict_threads.HERE)!r})
 import predict
 from pathlib import Path
 model = predict.Model(Path({str(folder)!r}))
-print(model._runtime._session.get_session_options().intra_op_num_threads)
+print(model._runtime._call._session.get_session_options().intra_op_num_threads)
 """
     ended = subprocess.run(
         [sys.executable, "-B", "-c", program], capture_output=True, text=True, check=False

@@ -157,8 +157,8 @@ def test_the_number_of_threads_is_that_which_was_asked_for(runtime: str, tmp_pat
     (tmp_path / "model").mkdir()
     folder = FOLDERS[runtime](tmp_path / "model", has_metadata=True)
     code = {
-        "onnxruntime": "model._runtime._session.get_session_options().intra_op_num_threads",
-        "openvino": "model._runtime._one.get_compiled_model()"
+        "onnxruntime": "model._runtime._call._session.get_session_options().intra_op_num_threads",
+        "openvino": "model._runtime._call._one.get_compiled_model()"
         ".get_property('INFERENCE_NUM_THREADS')",
         "torch": "__import__('torch').get_num_threads()",
     }[runtime]

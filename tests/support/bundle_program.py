@@ -33,6 +33,7 @@ def described(
         "sha256": {model.name: hashlib.sha256(model.read_bytes()).hexdigest()},
         "executes": None,
         "mixes_batch": False,
+        "needs_dot_product": False,
         "threads": None,
         "preprocessing": rule,
         "input": {"dtype": "float32", "layout": "NCHW", "normalised": True},

@@ -19,6 +19,7 @@ class Planted:
     """An exported file that answers the channels' means, and fails after ``good`` batches."""
 
     name, class_names, preprocessing = "planted", list(photos.CLASSES), Preprocessing(4)
+    doubt: str | None = None
 
     def __init__(self, then: Callable[[], object] = lambda: None, good: int = 9) -> None:
         self.then, self.good, self.calls = then, good, 0

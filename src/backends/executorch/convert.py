@@ -30,9 +30,12 @@ def main() -> None:
     source, target, *quantization = sys.argv[1:]
     path = Path(target)
     program = _program(source, quantization, single=False)
+    most_images = _largest_batch(program)
     path.write_bytes(_lowered(program))
     if not _takes_batches(path, _image_shape(program)):
         path.write_bytes(_lowered(_program(source, quantization, single=True)))
+        most_images = 1
+    print(most_images)
 
 
 def _program(source: str, quantization: Sequence[str], *, single: bool) -> Any:

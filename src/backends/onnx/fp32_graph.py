@@ -7,6 +7,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.backends.base import Unavailable
 from src.backends.onnx import pooling
 from src.backends.onnx.pixel_input import Normalisation, take_pixels
 from src.backends.onnx.preprocess import preprocess
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 # Largest difference of a logit that rounding explains, as a share of the largest logit.
 _TOLERANCE = 5e-3
+# Of the weights in one file, a message of protobuf, which ends at 2 GiB. 16 MiB are for the graph.
+_MOST_BYTES = 2**31 - 2**24
 
 
 class Fp32Graph:
@@ -51,9 +54,14 @@ class Fp32Graph:
 
     @functools.cached_property
     def normalised(self) -> Path:
-        """The file that takes normalised images, whatever ``batch`` says."""
+        """The file that takes normalised images, whatever ``batch`` says.
+
+        Raises:
+            Unavailable: the weights are too large for one file.
+        """
         import torch
 
+        self._require_size()
         path = self._folder / "fp32.onnx"
         # Without gradients: with them autograd refuses an operation in place on a part of a chunk,
         # which a network may do in layers that are not trained.
@@ -79,6 +87,15 @@ class Fp32Graph:
         path = self._folder / "prepared.onnx"
         preprocess(self.path, path)
         return path
+
+    def _require_size(self) -> None:
+        tensors = self._network.state_dict().values()
+        size = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+        if size > _MOST_BYTES:
+            raise Unavailable(
+                f"its weights take {size / 1e9:.2f} GB, and an ONNX file holds "
+                f"{_MOST_BYTES / 1e9:.2f} GB at most; eager, torchscript and torch_export hold more"
+            )
 
     def _with_pixel_input(self, normalised: Path) -> Path:
         """Write the file once more with the normalisation inside, and compare the logits.

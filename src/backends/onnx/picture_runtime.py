@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.onnx.embedding import PICTURE, PROBABILITIES
+from src.backends.onnx.runtime import session_options
 from src.run.row import Settings
 
 
@@ -23,10 +24,9 @@ class PictureRuntime:
     def __init__(self, path: Path, threads: int) -> None:
         import onnxruntime as ort
 
-        options: Any = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        self._session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        self._session = ort.InferenceSession(
+            path, session_options(threads), providers=["CPUExecutionProvider"]
+        )
         self.settings: Settings = {
             "runtime": f"onnxruntime {ort.__version__}",
             "device": "cpu",

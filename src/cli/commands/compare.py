@@ -15,8 +15,9 @@ from rich.console import Console
 
 from src.cli import quantities
 from src.cli.parser_errors import OneLineParser
+from src.compare import conditions
 from src.compare.collection import collect, exams_among, is_file_of_exam
-from src.errors import LightshipError, UsageError
+from src.errors import LightshipError, UsageError, one_line
 from src.run.results import Results
 from src.system.console import open_console
 from src.system.paths import user_path
@@ -73,6 +74,8 @@ def main(argv: list[str] | None = None) -> None:
             found=f"{len(runs)}: {', '.join(run.name for run in runs)}",
             remedy="name two runs",
         )
+    for note in conditions.notes(runs):
+        console.print(f"note: {one_line(note)}", soft_wrap=True, markup=False)
     _require_no_regression(
         runs[0].results,
         runs[1].results,

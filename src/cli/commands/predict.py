@@ -28,6 +28,8 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         tally = stack.enter_context(Tally(len(paths), options.output))
         file = stack.enter_context(exported.open_file(run, options))
+        if file.doubt:
+            print(f"warning: {file.doubt}", file=sys.stderr)
         writer = options.output and stack.enter_context(
             open_writer(Path(options.output), file.class_names, options.top)
         )

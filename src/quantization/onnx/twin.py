@@ -37,8 +37,8 @@ class TrainedQuantization:
         text = f"Its 8-bit types are those of its training, for {self.choice.processor}."
         if not self.choice.is_here:
             text += (
-                f" This CPU is {target.this_processor()}: what is measured on it, accuracy and "
-                "speed, tells nothing certain of that one."
+                f" It was exported on {target.this_processor()}: what is measured there, accuracy "
+                "and speed, tells nothing certain of that one."
             )
         return text
 

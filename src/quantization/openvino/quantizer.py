@@ -15,7 +15,7 @@ from src.backends.openvino import file, signal_stack
 from src.quantization.openvino import hard_swish
 from src.quantization.openvino.recipe import OpenVinoRecipe
 from src.quantization.openvino.sensitivity import sensitivity_order
-from src.system import machine
+from src.quantization.target import this_processor
 
 if TYPE_CHECKING:
     import openvino
@@ -66,6 +66,14 @@ class Quantizer:
         return sensitivity_order(self.float_graph, quantized, self._images[:_SENSITIVITY_IMAGES])
 
 
+def reduces_range() -> bool:
+    """Return True if weights use half of their range, for this processor adds in 16 bits.
+
+    It is ``reduce_range`` of ``onnx_int8``.
+    """
+    return this_processor() == "avx2"
+
+
 def settings(preset: str) -> dict[str, Any]:
     """Return the arguments of ``nncf.quantize`` for a preset on this processor."""
     import nncf
@@ -75,13 +83,11 @@ def settings(preset: str) -> dict[str, Any]:
         OverflowFix,
     )
 
-    # Like reduce_range of onnx_int8: if x86 adds in 16 bits, weights use half of their range.
-    saturates = not machine.is_arm() and not machine.has_int8_dot_product()
     return {
         "model_type": nncf.ModelType.TRANSFORMER if preset == "transformer" else None,
         "target_device": nncf.TargetDevice.CPU,
         "advanced_parameters": AdvancedQuantizationParameters(
-            overflow_fix=OverflowFix.ENABLE if saturates else OverflowFix.DISABLE,
+            overflow_fix=OverflowFix.ENABLE if reduces_range() else OverflowFix.DISABLE,
             smooth_quant_alphas=AdvancedSmoothQuantParameters(convolution=-1, matmul=-1),
         ),
     }

@@ -21,6 +21,7 @@ _NOTES = (
     "SQNR: the baseline's logits over their difference. KL: of the row's probabilities from "
     "the baseline's.",
 )
+_TOP = 5
 _ERROR_HEADS = (Head("tensor", is_text=True), Head("kind", is_text=True), Head("SQNR dB"))
 
 
@@ -80,7 +81,7 @@ def columns(results: Results) -> list[Column[Row]]:
     """Return the columns of the changed predictions, from left to right."""
     return [
         *name_columns(results),
-        _accuracy("top-5 %", lambda accuracy: accuracy.top5, 100, 2),
+        *_top5(results),
         _paired("lost", lambda paired: paired.lost, 1, 0),
         _paired("gained", lambda paired: paired.gained, 1, 0),
         _paired("McNemar p", lambda paired: paired.mcnemar_p, 1, 3),
@@ -95,6 +96,13 @@ def columns(results: Results) -> list[Column[Row]]:
         _paired("rounding error, ppm", lambda paired: paired.rounding_error, 1e6, 2),
         Column("images that would settle it", _images_needed),
     ]
+
+
+def _top5(results: Results) -> list[Column[Row]]:
+    """Return the column of top-5; none for five classes or fewer, where it is 100 % of all."""
+    if results.num_classes <= _TOP:
+        return []
+    return [_accuracy("top-5 %", lambda accuracy: accuracy.top5, 100, 2)]
 
 
 def quantization_errors(results: Results) -> list[Section]:

@@ -11,7 +11,7 @@ from src.report.sections.measurements import columns
 from src.report.sections.rows import measured
 from src.run.facts import Origin
 from src.run.file_input import FileInput
-from src.run.manifest import Manifest
+from src.run.manifest import Export, Manifest
 from src.run.preprocessing_steps import (
     CropMiddle,
     Normalise,
@@ -80,6 +80,7 @@ class Card:
         num_classes: number of classes.
         parameters: number of parameters of the network.
         input: the shape and the type of a batch; inline Markdown.
+        output: the shape of the logits; inline Markdown.
         preprocessing: the steps from an image file to the input; inline Markdown.
         class_names: the first ``MOST_CLASSES`` names.
         more_classes: number of classes that are not named.
@@ -89,6 +90,8 @@ class Card:
         licence: licence of the images; None if it is not known.
         usage: a program that classifies an image; empty if there is none.
         needs: the packages that the program imports.
+        read_by: the programs that read the file; inline Markdown, None if it was not recorded.
+        processors: on which its answers are right; None for any.
         files: the files of the export.
         figures: one per device, of this very file only.
     """
@@ -102,6 +105,7 @@ class Card:
     num_classes: int
     parameters: int
     input: str
+    output: str
     preprocessing: str
     class_names: Sequence[str]
     more_classes: int
@@ -111,6 +115,7 @@ class Card:
     usage: str
     needs: str
     read_by: str | None
+    processors: str | None
     files: Sequence[File]
     figures: Sequence[Figures]
 
@@ -133,6 +138,8 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
     details = export.details
     origin = manifest.origin or Origin()
     names = manifest.class_names
+    rows = _rows(name, files, results) if results else []
+    most_images = details.most_images if details else None
     return Card(
         format=name,
         model=manifest.model,
@@ -142,7 +149,8 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
         precision=export.precision,
         num_classes=manifest.num_classes,
         parameters=manifest.parameters,
-        input=_input_in_words(export.takes, manifest.input_shape),
+        input=_input_in_words(export.takes, manifest.input_shape, most_images),
+        output=f"`({_batch(most_images)}, {manifest.num_classes})`",
         preprocessing=", ".join(map(_in_words, _steps_before(manifest, export.takes))),
         class_names=names[:MOST_CLASSES],
         more_classes=max(0, len(names) - MOST_CLASSES),
@@ -152,34 +160,47 @@ def card_of(name: str, manifest: Manifest, files: Sequence[File], results: Resul
         usage=(export.usage or "").replace("{folder}/", ""),
         needs=", ".join([*export.runs_with, "numpy", "pillow"]),
         read_by=export.read_by,
+        processors=_processors(export, rows),
         files=files,
-        figures=_figures(name, files, results) if results else [],
+        figures=[_figures(row, results) for row in rows] if results else [],
     )
 
 
-def _figures(name: str, files: Sequence[File], results: Results) -> list[Figures]:
-    """Return the figures of this very file, not of an earlier export of the same format."""
+def _rows(name: str, files: Sequence[File], results: Results) -> list[Row]:
+    """Return the rows of this very file, not of an earlier export of the same format."""
     hashes = {file.path: file.sha256 for file in files}
     if not all(hashes.values()):
         return []
+    return [row for row in measured(results) if row.format == name and row.sha256 == hashes]
+
+
+def _figures(row: Row, results: Results) -> Figures:
     dataset = results.dataset
-    shown = []
-    for row in measured(results):
-        if row.format != name or row.sha256 != hashes:
-            continue
-        shown.append(
-            Figures(
-                device=row.device,
-                machine=_machine(row, results),
-                measured_at=results.measured_at,
-                images=(f"{dataset.images} images of the {dataset.split} split of {dataset.name}"),
-                facts=[
-                    Fact(column.head.replace("\n", " "), column.cell(row).text)
-                    for column in columns(results)[_KEYS:]
-                ],
-            )
-        )
-    return shown
+    return Figures(
+        device=row.device,
+        machine=_machine(row, results),
+        measured_at=results.measured_at,
+        images=f"{dataset.images} images of the {dataset.split} split of {dataset.name}",
+        facts=[
+            Fact(column.head.replace("\n", " "), column.cell(row).text)
+            for column in columns(results)[_KEYS:]
+        ],
+    )
+
+
+def _processors(export: Export, rows: Sequence[Row]) -> str | None:
+    """Return the processors that an int8 file was quantized for; None if any has its answers."""
+    details = export.details
+    if details is None or not details.needs_dot_product:
+        return None
+    if any(row.keeps_budget_on_avx2 for row in rows):
+        return None
+    remedy = "; ONNX Runtime has right ones by the session option `session.x64quantprecision=1`"
+    return (
+        "those with an int8 dot product (AVX-512 VNNI, AVX-VNNI, AMX, ARM). On x86 without one, "
+        "sums may saturate and answers be wrong"
+        + (remedy if "onnxruntime" in export.runs_with else "")
+    )
 
 
 def _machine(row: Row, results: Results) -> str:
@@ -191,12 +212,21 @@ def _machine(row: Row, results: Results) -> str:
     return f"{processor}, {threads(results)}"
 
 
-def _input_in_words(takes: FileInput, input_shape: Sequence[int]) -> str:
+def _input_in_words(takes: FileInput, input_shape: Sequence[int], most_images: int | None) -> str:
     """Return the shape and the type of a batch as inline Markdown."""
     channels, height, width = input_shape
+    first = _batch(most_images)
+    number = "any N" if most_images is None else f"N up to {most_images}"
+    if most_images == 1:
+        number = "one image a call"
     if takes.is_pixels:
-        return f"`(N, {height}, {width}, {channels})` uint8 pixels, any N"
-    return f"`(N, {channels}, {height}, {width})` float32, any N"
+        return f"`({first}, {height}, {width}, {channels})` uint8 pixels, {number}"
+    return f"`({first}, {channels}, {height}, {width})` float32, {number}"
+
+
+def _batch(most_images: int | None) -> str:
+    """Return the size of a batch in a shape."""
+    return "1" if most_images == 1 else "N"
 
 
 def _steps_before(manifest: Manifest, takes: FileInput) -> Sequence[Step]:

@@ -27,7 +27,7 @@ def facts(results: Results) -> list[Fact]:
         Fact(
             "CPU",
             f"{environment.cpu}, {environment.usable_cores} usable of "
-            f"{environment.machine_cores or 'an unknown number of'} cores "
+            f"{environment.machine_cores or 'an unknown number of'} logical cores "
             f"({', '.join(environment.isa) or 'instruction sets unknown'})"
             + (", in a virtual machine" if environment.virtual_machine else "")
             + f"; frequency governor {environment.frequency_governor or 'unknown'}",

@@ -22,7 +22,11 @@ def sections(results: Results) -> list[Section]:
 
     A format has the same file on all devices, so it has one section.
     """
-    by_format = {row.format: row.details for row in results.rows if row.details}
+    by_format = {
+        row.format: row.details
+        for row in results.rows
+        if row.details and (row.details.summary or row.details.table)
+    }
     return [
         Section(name, sentences=details.summary or (), table=_trials(name, details.table))
         for name, details in by_format.items()

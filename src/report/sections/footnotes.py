@@ -21,6 +21,8 @@ _CAUSES = {
     "spread": "the interquartile range is over a tenth of the median, for no cause that was seen",
 }
 
+_X86 = {"x86_64", "AMD64"}
+
 
 def footnotes(results: Results, *, with_unmeasured: bool = True) -> Iterator[str]:
     """Yield the footnotes of the main table.
@@ -32,6 +34,12 @@ def footnotes(results: Results, *, with_unmeasured: bool = True) -> Iterator[str
     """
     if results.checkpoint.path == LAST:
         yield f"Exported is the last checkpoint, {LAST}: no weights were validated"
+    threads, cores = results.environment.threads, results.environment.usable_cores
+    if threads > cores:
+        yield (
+            f"Each runtime had {threads} threads where {cores} may run at a time, so they waited "
+            f"for each other; benchmark.threads={cores} measures without"
+        )
     if with_unmeasured:
         yield from unmeasured.notes(results)
     yield from _about_files(results)
@@ -66,6 +74,17 @@ def _about_rows(results: Results) -> Iterator[str]:
 
 
 def _about_files(results: Results) -> Iterator[str]:
+    for row in [row for row in results.rows if _may_saturate(row, results)]:
+        is_exact = row.setting("exact_int8_sums") is True
+        effect = (
+            "it sums in 32 bits here, by slower kernels, as session.x64quantprecision=1 asks for"
+            if is_exact
+            else "its sums may saturate"
+        )
+        yield (
+            f"{row.format}: quantized for processors with an int8 dot product, which this one has "
+            f"not: {effect}; `python -m src.export RUN again=true` quantizes for this one"
+        )
     for name in dict.fromkeys(row.format for row in results.rows if _over_budget(row)):
         yield (
             f"{name}: no way of making it that was tried kept the accuracy budget on the judging "
@@ -80,6 +99,20 @@ def _about_files(results: Results) -> Iterator[str]:
     for name, reason in reasons.items():
         if reason:
             yield f"{name}: its files are not the same bytes from export to export, for {reason}"
+
+
+def _may_saturate(row: Row, results: Results) -> bool:
+    """Return True for an int8 file that another kind of processor has exported for itself."""
+    environment, details = results.environment, row.details
+    return (
+        row.is_ok
+        and row.device == "cpu"
+        and environment.architecture in _X86
+        and not environment.int8_dot_product
+        and details is not None
+        and details.needs_dot_product
+        and details.more.get("asked_for", "auto") == "auto"  # else the report has its target
+    )
 
 
 def _over_budget(row: Row) -> bool:

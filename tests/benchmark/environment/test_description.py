@@ -54,7 +54,7 @@ def test_an_unknown_number_of_cores_is_reported_as_unknown(
     described = description.describe(threads=1)
     convert(as_dict(described), Environment)
     page = markdown_page(results(row("eager")) | {"environment": as_dict(described)})
-    assert "usable of an unknown number of cores" in page
+    assert "usable of an unknown number of logical cores" in page
 
 
 def git(folder: Path, *words: str) -> str:

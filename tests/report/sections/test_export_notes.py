@@ -74,3 +74,8 @@ def test_a_file_that_was_not_evaluated_has_no_table_of_recipes() -> None:
         "",
         "- Not judged.",
     ]
+
+
+def test_a_format_whose_export_left_values_alone_has_no_section() -> None:
+    measured = results(row("eager"), row("int9", details={"most_images": 1}))
+    assert not report(measured).export_notes

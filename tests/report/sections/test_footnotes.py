@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.report.pages import cells, footnotes, main_table, report
 from tests.report.planted import FAILED, latency, results, row
 
@@ -67,3 +69,49 @@ def test_a_row_with_other_probabilities_is_marked_and_explained() -> None:
     )
     assert any("ECE over 5 points worse" in note for note in notes)
     assert not any("~function" in note for note in footnotes(results(row("eager"))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "environment", "is_told"),
+    [
+        ({"reduce_range": False}, {}, True),
+        ({"reduce_range": False, "asked_for": "auto"}, {}, True),
+        ({"reduce_range": False, "asked_for": "vnni"}, {}, False),  # its note has the target
+        ({"reduce_range": True}, {}, False),
+        ({}, {}, False),
+        ({"reduce_range": False}, {"int8_dot_product": True}, False),
+        ({"reduce_range": False}, {"architecture": "aarch64"}, False),
+        ({"reduce_range": "no"}, {}, False),
+    ],
+)
+def test_a_file_of_a_processor_with_a_dot_product_is_told_where_there_is_none(
+    changes: dict[str, Any], environment: dict[str, Any], is_told: bool
+) -> None:
+    details = {"summary": ["Made elsewhere."], **changes}
+    rows = [row("eager"), row("onnx_int8", precision="int8", details=details)]
+    measured = results(*rows, row("onnx_int8", device="cuda", details=details))
+    measured["environment"] |= {"architecture": "x86_64", "int8_dot_product": False, **environment}
+    told = [note for note in footnotes(measured) if "int8 dot product, which" in note]
+    assert len(told) == is_told
+    assert all(note.startswith("onnx_int8: quantized for processors") for note in told)
+
+
+@pytest.mark.parametrize(
+    ("threads", "cores", "is_told"), [(3, 2, True), (2, 2, False), (1, 2, False)]
+)
+def test_more_threads_than_cores_are_told(threads: int, cores: int, is_told: bool) -> None:
+    measured = results(row("eager"))
+    measured["environment"] |= {"threads": threads, "usable_cores": cores}
+    told = [note for note in footnotes(measured) if "waited for each other" in note]
+    assert len(told) == is_told
+    assert all("Each runtime had 3 threads where 2 may run at a time" in note for note in told)
+
+
+def test_a_file_whose_sums_are_exact_there_is_told_as_such() -> None:
+    settings = {"runtime": "onnxruntime 1.32.0", "exact_int8_sums": True}
+    details = {"summary": ["Made elsewhere."], "reduce_range": False}
+    measured = results(row("eager"), row("onnx_int8", details=details, effective=settings))
+    measured["environment"] |= {"architecture": "x86_64", "int8_dot_product": False}
+    (note,) = [note for note in footnotes(measured) if "int8 dot product, which" in note]
+    assert "it sums in 32 bits here, by slower kernels" in note
+    assert "may saturate" not in note

@@ -54,6 +54,14 @@ def test_further_figures_have_a_table_of_their_own() -> None:
     }
 
 
+@pytest.mark.parametrize(("classes", "is_shown"), [(2, False), (5, False), (6, True)])
+def test_a_top5_that_all_answers_are_among_is_not_shown(classes: int, is_shown: bool) -> None:
+    measured = results(row("onnx"))
+    measured |= {"num_classes": classes, "class_names": [str(name) for name in range(classes)]}
+    measured["rows"][0]["accuracy"] |= {"worst_class": None, "per_class": []}
+    assert ("top-5 %" in cells(measured, "onnx", answers.columns)) is is_shown
+
+
 def test_changed_predictions_have_a_table_of_their_own() -> None:
     assert cells(results(row("onnx")), "onnx", answers.columns) == {
         "format": "onnx",

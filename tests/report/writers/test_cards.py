@@ -11,7 +11,7 @@ from src.report.writers import cards
 from src.run.folder import Run
 from src.run.layout import as_dict
 from tests.report.pages import card
-from tests.report.planted import results, row
+from tests.report.planted import results, row, there
 
 
 def manifest(**changes: Any) -> dict[str, Any]:
@@ -138,3 +138,40 @@ def test_a_card_can_be_made_from_an_older_manifest() -> None:
     assert "not kept" in text
     assert "How to load it" not in text
     assert "Nothing was measured of this very file" in text
+
+
+@pytest.mark.parametrize(
+    ("most", "words"),
+    [
+        (None, "`(N, 3, 64, 64)` float32, any N"),
+        (1, "`(1, 3, 64, 64)` float32, one image a call"),
+        (64, "`(N, 3, 64, 64)` float32, N up to 64"),
+        (True, "`(N, 3, 64, 64)` float32, any N"),
+        ("`1`", "`(N, 3, 64, 64)` float32, any N"),
+    ],
+)
+def test_a_card_says_how_many_images_a_call_takes(most: object, words: str) -> None:
+    content = manifest()
+    content["formats"]["onnx"]["details"] = {"most_images": most}
+    text = card("onnx", content, None)
+    assert f"- **Input**: {words}. Of a picture: " in text
+    first = "1" if "one image" in words else "N"
+    assert f"- **Output**: `({first}, 2)` float32 logits" in text
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize(
+    ("reduce_range", "tried", "told"),
+    [(False, None, True), (False, "pass", False), (False, "fail", True), (True, None, False)],
+)
+def test_a_card_says_which_processors_an_int8_file_is_for(
+    runtime: str, reduce_range: bool, tried: str | None, told: bool
+) -> None:
+    content = manifest()
+    content["formats"]["onnx"]["details"] = {"reduce_range": reduce_range}
+    content["formats"]["onnx"]["runs_with"] = [runtime]
+    answers = [there("avx2", verdict=tried)] if tried else []
+    measured = results(row("onnx", sha256={"model": "sha of onnx"}, instruction_sets=answers))
+    text = card("onnx", content, measured)
+    assert ("- **Processors**: those with an int8 dot product (AVX-512 VNNI, " in text) is told
+    assert ("`session.x64quantprecision=1`.\n" in text) is (told and runtime == "onnxruntime")
