@@ -96,9 +96,7 @@ def load_into(network: nn.Module, path: Path) -> WeightMatch:
         unknown=[name for name in weights if name not in state],
         other_shape=[f"{name} {shapes[name]} for {tuple(state[name].shape)}" for name in reshaped],
         entry=chosen,
-        not_used=[
-            entry for entry in counts if entry != chosen and counts[entry] == counts[chosen]
-        ],
+        not_used=[entry for entry in counts if entry != chosen and counts[entry] == counts[chosen]],
     )
 
 
