@@ -109,7 +109,7 @@ class RecordingNet(SmallNet):
 
     def log(self, name: str, value: Any, **options: Any) -> None:
         if name == "train/loss" and options.get("logger", True):
-            self.losses.append(float(value))
+            self.losses.append(float(value.detach()))
         super().log(name, value, **options)
 
 
