@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import cast
 
-import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import BaseFinetuning
 from torch import nn
@@ -56,17 +55,11 @@ class GradualUnfreezing(BaseFinetuning):
     def finetune_function(
         self, pl_module: LightningModule, epoch: int, optimizer: Optimizer
     ) -> None:
-        network = _network(pl_module)
-        parts = stages(network)
+        parts = stages(_network(pl_module))
         frozen_count = self.frozen(epoch, len(parts) - 1)
         for part in parts[:frozen_count]:
             part.eval()
-        thawed = parts[frozen_count:]
-        if _is_compiled(network) and any(_has_frozen(part) for part in thawed):
-            # A compiled backward pass leaves out weights that were frozen when it was made, and
-            # nothing checks later that they are not.
-            torch.compiler.reset()
-        for part in thawed:
+        for part in parts[frozen_count:]:
             self.make_trainable(part)
             part.train()
 
@@ -78,15 +71,6 @@ class GradualUnfreezing(BaseFinetuning):
             return 0
         unfrozen = 1 + (epoch - self.freeze_epochs) // self.unfreeze_epochs
         return max(0, stages_before_head - unfrozen)
-
-
-def _is_compiled(network: nn.Module) -> bool:
-    # torch has no public equivalent.
-    return network._compiled_call_impl is not None  # noqa: SLF001
-
-
-def _has_frozen(part: nn.Module) -> bool:
-    return any(not value.requires_grad for value in part.parameters())
 
 
 def _network(pl_module: LightningModule) -> nn.Module:

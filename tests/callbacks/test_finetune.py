@@ -16,7 +16,7 @@ from src.callbacks.finetune import FinetuneOptions
 from src.callbacks.unfreezing import GradualUnfreezing
 from src.errors import UsageError
 from src.export.source import Checkpoint
-from tests.support.small_training import SmallNet, WeightRecorder
+from tests.support.small_training import WeightRecorder
 from tests.support.tiny_classifier import TinyNet, loader, trainer
 
 
@@ -110,16 +110,6 @@ def test_a_resumed_training_continues_its_moving_average(tmp_path: Path) -> None
             path = str(Path(last.dirpath) / "last.ckpt")
         finals.append(torch.load(path, weights_only=True)["state_dict"]["network.0.weight"])
     torch.testing.assert_close(finals[0], finals[1])
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_compiled_network_trains_the_stages_that_thaw(tmp_path: Path) -> None:
-    model = SmallNet()  # nothing in it depends on the mode, so thawing alone changes no guard
-    model.network.compile(backend="aot_eager")
-    before = model.network[0].weight.detach().clone()
-    fit = trainer(tmp_path, max_epochs=2, callbacks=[GradualUnfreezing(1)])
-    fit.fit(model, loader(), loader())
-    assert not torch.equal(model.network[0].weight, before)
 
 
 def test_layer_decay_lowers_the_learning_rate_from_head_to_input(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ class RecordingNet(SmallNet):
 
     def log(self, name: str, value: Any, **options: Any) -> None:
         if name == "train/loss" and options.get("logger", True):
-            self.losses.append(float(value))
+            self.losses.append(float(value.detach()))
         super().log(name, value, **options)
 
 
@@ -118,7 +118,8 @@ def fitted(folder: Path, images: int, batch_size: int, **options: Any) -> tuple[
     model, recorder = RecordingNet(), Recorder()
     data = TensorDataset(torch.randn(images, 3, 8, 8), torch.arange(images) % 10)
     fit = trainer(folder, callbacks=[recorder], limit_val_batches=0, **options)
-    fit.fit(model, DataLoader(data, batch_size=batch_size))
+    batches = DataLoader(data, batch_size=batch_size)
+    fit.fit(model, batches, batches)
     return model, recorder
 
 

@@ -156,6 +156,7 @@ def test_callbacks_get_the_mean_distillation_loss_of_the_epoch(tmp_path: Path) -
     module = Distillation(teacher, student, 3, 3, 0.1)
     data = TensorDataset(torch.randn(12, 3, 2, 2), torch.zeros(12))
     fit = trainer(tmp_path, max_epochs=1, limit_val_batches=0, callbacks=[Recorder()])
-    fit.fit(module, DataLoader(data, batch_size=4))
+    batches = DataLoader(data, batch_size=4)
+    fit.fit(module, batches, batches)
     assert len(losses) == 3
     assert float(fit.callback_metrics["train/loss"]) == pytest.approx(sum(losses) / 3)
