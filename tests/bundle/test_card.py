@@ -141,9 +141,7 @@ def test_a_bundle_says_which_processors_its_int8_file_is_for(
 
 def test_the_latency_names_the_processor_that_it_was_measured_on() -> None:
     measured = planted.row("onnx_fp32")
-    assert "A batch of 1 took 12.3 ms (all threads) on AMD EPYC." in text(
-        measured, cpu="AMD EPYC"
-    )
+    assert "A batch of 1 took 12.3 ms (all threads) on AMD EPYC." in text(measured, cpu="AMD EPYC")
     assert "A batch of 1 took 12.3 ms (all threads) where it was measured." in text(measured)
 
 
