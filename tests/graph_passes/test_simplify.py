@@ -535,7 +535,7 @@ def test_denormal_weights_are_zeros_those_of_folded_layers_included(flushes: boo
         simplified = graph_passes.simplify(network)
     finally:
         torch.set_flush_denormal(False)
-    values = torch.cat([value.flatten() for value in simplified.parameters()]).numpy()
+    values = torch.cat([value.detach().flatten() for value in simplified.parameters()]).numpy()
     bits = values.view("int32") & 0x7FFFFFFF
     assert not ((bits > 0) & (bits < 1 << 23)).any()
     assert (bits == 0).sum() >= 3 + 1 + 1
