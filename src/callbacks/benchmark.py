@@ -9,7 +9,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.suite import measure_unless_done
-from src.callbacks.export import data_of, exports, finished_checkpoint, run_of, tell_exports
+from src.callbacks.export import data_of, enabled_export, finished_checkpoint, run_of, tell_exports
 from src.serve_test.measurement_end import finish_measurement
 from src.system.console import StageDisplay, open_console
 from src.system.project_commands import typed
@@ -36,7 +36,7 @@ class BenchmarkCallback(Callback):
             return
         run = run_of(checkpoint)
         if not self.enabled:
-            if exports(trainer):
+            if enabled_export(trainer):
                 tell_exports(run)
                 command = f"{typed('src.benchmark')} {run.quoted}"
                 open_console().print(f"to measure them: {command}", soft_wrap=True, markup=False)

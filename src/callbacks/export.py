@@ -75,10 +75,12 @@ class ExportCallback(Callback):
         return run
 
 
-def exports(trainer: Trainer) -> bool:
-    """Return True if a training ends with an export."""
+def enabled_export(trainer: Trainer) -> ExportCallback | None:
+    """Return the export at the end of a training; None without one."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
-    return any(isinstance(each, ExportCallback) and each.enabled for each in callbacks)
+    return next(
+        (each for each in callbacks if isinstance(each, ExportCallback) and each.enabled), None
+    )
 
 
 def tell_exports(run: Run) -> None:

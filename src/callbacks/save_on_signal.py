@@ -15,7 +15,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
 from src.callbacks.checkpoint import LastCheckpoint
-from src.callbacks.export import ExportCallback, tell_exports
+from src.callbacks.export import enabled_export, tell_exports
 from src.errors import LightshipError
 from src.models.classifier import Classifier
 from src.run.folder import Run
@@ -77,13 +77,12 @@ class StopOnSignal(Checkpoint):
         """Export the best checkpoint so far if Ctrl-C ended the training; call it afterwards."""
         if not self._has_saved or stopped.quiet or stopped.signal != signal.SIGINT:
             return
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, ExportCallback) and callback.enabled:
-                open_console().print("exporting the best checkpoint so far; Ctrl-C stops at once")
-                run = callback.export(trainer)
-                if run:
-                    tell_exports(run)
-                stopped.details += f", {_export_note(run)}" if run else ", nothing to export yet"
+        if callback := enabled_export(trainer):
+            open_console().print("exporting the best checkpoint so far; Ctrl-C stops at once")
+            run = callback.export(trainer)
+            if run:
+                tell_exports(run)
+            stopped.details += f", {_export_note(run)}" if run else ", nothing to export yet"
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._handlers.close()

@@ -58,7 +58,7 @@ OTHERS = {
     ),
 }
 X86 = frozenset({"x86_64", "AMD64", "i686", "x86"})
-# Of x86; each adds products of int8 in 32 bits.
+# Instruction sets of x86; each adds products of int8 in 32 bits.
 DOT_PRODUCTS = frozenset({"AVX-512 VNNI", "AVX-VNNI", "AMX-INT8"})
 _SYSCTL_SECONDS = 5.0
 _PERIOD = 100_000  # microseconds, of a quota

@@ -20,7 +20,7 @@ else:  # in the folder of a model
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
-# Of one answer. On a busy machine an emulator takes minutes to import PyTorch.
+# Limit of one answer. On a busy machine an emulator takes minutes to import PyTorch.
 ANSWER_SECONDS = 1800.0
 Stop = ExamError | KeyboardInterrupt | None  # that ended an exam early, the latter by a signal
 

@@ -1,4 +1,4 @@
-"""How often a schedule that the user chose takes a step, and how many it must have."""
+"""Steps of a schedule that the user chose: their interval, and their least number."""
 
 from __future__ import annotations
 

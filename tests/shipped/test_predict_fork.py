@@ -17,7 +17,7 @@ from tests.support import identity_models
 from tests.support.bundle_program import described
 
 RULE = GOLDEN.rules[0]
-# What a server does that loads the application before it makes its workers.
+# A server does this that loads the application before it makes its workers.
 PRELOADED = """
 import os, sys
 import numpy as np

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 # Largest difference of a logit that rounding explains, as a share of the largest logit.
 _TOLERANCE = 5e-3
-# Of the weights in one file, a message of protobuf, which ends at 2 GiB. 16 MiB are for the graph.
+# Limit of the weights in one file, a message of protobuf, which ends at 2 GiB; 16 MiB are for the
+# graph.
 _MOST_BYTES = 2**31 - 2**24
 
 
