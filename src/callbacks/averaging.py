@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
+
+from src.models.builders import load_weights
+
+_SAVED = {"state_dict", "current_model_state", "averaging_state"}
 
 
 class MovingAverage(WeightAveraging):
@@ -33,3 +38,28 @@ class MovingAverage(WeightAveraging):
             return
         decay = min(self.decay, (1 + int(steps)) / (10 + int(steps)))
         torch._foreach_lerp_(averaged, current, 1 - decay)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Save the average as ``state_dict``, with the version of each layer.
+
+        Lightning's own is a plain dictionary. The versions are lost, and some networks refuse it:
+        see :func:`src.models.builders.asks_for_version`.
+        """
+        super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        state = pl_module.state_dict()  # has the versions
+        state.update(checkpoint["state_dict"])
+        checkpoint["state_dict"] = state
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Load the average and the weights in training, as Lightning does, with the versions."""
+        average = self._average_model
+        if average is None or not _SAVED <= checkpoint.keys():
+            super().on_load_checkpoint(trainer, pl_module, checkpoint)
+            return
+        named = {f"module.{name}": value for name, value in checkpoint["state_dict"].items()}
+        load_weights(average, {**named, **checkpoint["averaging_state"]})
+        load_weights(pl_module, checkpoint["current_model_state"])

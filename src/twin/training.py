@@ -21,6 +21,7 @@ from src.callbacks.progress import EpochLines
 from src.callbacks.save_on_signal import StopOnSignal
 from src.data.dataset_module import DatasetModule
 from src.errors import LightshipError
+from src.models.builders import load_weights
 from src.run.folder import Run
 from src.run.twin import Epoch, Phase, Validated
 from src.twin import checkpoints
@@ -136,7 +137,7 @@ def best_of(training: Training, student: nn.Module, begun: Mapping[str, Tensor])
         student: of the training.
         begun: the weights that it began with.
     """
-    student.load_state_dict(dict(begun))
+    load_weights(student, begun)
     untrained = training.validation.of(student.eval())
     saved = checkpoints.best_in(training.checkpoints)
     if saved is None:
@@ -147,7 +148,7 @@ def best_of(training: Training, student: nn.Module, begun: Mapping[str, Tensor])
     trained = training.validation.of(student.eval())
     if trained.agreement >= untrained.agreement:
         return trained
-    student.load_state_dict(dict(begun))
+    load_weights(student, begun)
     return untrained
 
 

@@ -17,6 +17,7 @@ from src.twin import training
 from src.twin.time_limit import TimeLimit
 from src.twin.training import Training
 from src.twin.validation import Validation
+from tests.support.versioned_layer import VersionedLinear
 
 CPU = torch.device("cpu")
 
@@ -105,6 +106,17 @@ def test_weights_that_no_epoch_improves_are_kept(
     kept = training.best_of(destroying, student, teacher.state_dict())
     assert kept.agreement == 1
     assert same(student, teacher)
+
+
+def test_weights_that_ask_for_a_version_are_kept(
+    tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    student = network()
+    student[-1] = VersionedLinear(16, 10)
+    begun = copy.deepcopy(student.state_dict())
+    student[-1].weight.data.zero_()
+    training.best_of(job(tmp_path, teacher, validation), student, begun)
+    assert torch.equal(student[-1].weight, begun["4.weight"])
 
 
 def test_the_best_epoch_is_taken_without_training_again(
