@@ -221,7 +221,7 @@ def table(measured: Sequence[tuple[int, Results]]) -> list[str]:
     if not measured:
         return [f"Made by `{NAME}`."]
     heads = ["network", "files px", "format", "decoder", *(f"{stage} ms" for stage in STAGES)]
-    heads += ["whole p50 ms", "times pillow", "changed answers", "delta points", "verdict"]
+    heads += ["whole mean ms", "whole p50 ms", "times pillow", "changed answers", "delta points", "verdict"]
     lines = [f"| {' | '.join(heads)} |", f"|---|---:|---|---|{'---:|' * (len(heads) - 4)}"]
     for width, results in measured:
         for row in results.rows:
@@ -242,7 +242,9 @@ def conditions(results: Results) -> list[str]:
     )
     day = results.measured_at.partition("T")[0]
     return [
-        "In bold: the decoder that a bundle of the file ships. Changed answers have Wilson's 95 %",
+        "Stages are means, which add up to the mean of the whole. p50 is the median of the whole,",
+        "which the slowest calls do not move. Factors compare both decoders in each round. In bold: the",
+        "decoder that a bundle of the file ships. Changed answers have Wilson's 95 %",
         f"interval of their share. The network's input has {side} pixels. Images: "
         f"{results.dataset.name}.",
         f"Measured {day} on {machine}, with {packages}. Made by",
@@ -259,14 +261,14 @@ def decoder_of(row: Row, pipeline: Pipeline) -> str:
 def cells(pipeline: Pipeline) -> list[str]:
     """Return the figures of one line."""
     stages = [number(pipeline.stages[stage].mean_s, 1e3, 2) for stage in STAGES]
-    whole = number(pipeline.whole.p50_s, 1e3, 2)
+    whole = [number(each, 1e3, 2) for each in (pipeline.whole.mean_s, pipeline.whole.p50_s)]
     answers = pipeline.answers
     if pipeline.decoder == REFERENCE or answers is None:
-        return [*stages, whole, "", "", "", ""]
+        return [*stages, *whole, "", "", "", ""]
     low, high = (number(share, 100, 1) for share in (answers.flips_low, answers.flips_high))
     gain = speedups.cell(pipeline.over_reference).text
     changed = f"{answers.flips} of {answers.images} [{low}, {high}] %"
-    return [*stages, whole, gain, changed, delta_of_answers(answers).text, answers.verdict]
+    return [*stages, *whole, gain, changed, delta_of_answers(answers).text, answers.verdict]
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ def test_the_table_has_a_line_for_each_decoder_and_the_reason_of_a_failure(
     heads, rule, reference, draft, failed, *rest = script.table([(1024, measured)])
     assert heads.count("|") == rule.count("|") == reference.count("|") == draft.count("|")
     named = "| planted | 1024 | `onnx_int8` | `pillow` |"
-    assert reference == f"{named} 6.00 | 2.00 | 0.50 | 1.00 | 0.50 | 10.00 |  |  |  |  |"
+    assert reference == f"{named} 6.00 | 2.00 | 0.50 | 1.00 | 0.50 | 10.00 | 10.00 |  |  |  |  |"
     assert "| **`pillow_draft`** |" in draft  # it is faster and keeps the budget
     answers = "3 of 540 [0.2, 1.6] % | -0.37 [-1.35, +0.37] | pass |"
     assert draft.endswith(f"| 10.00 | 2.00 [1.90, 2.10] | {answers}")

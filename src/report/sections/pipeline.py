@@ -148,6 +148,7 @@ def _columns(results: Results, entries: list[Timed]) -> list[Column[Timed]]:
             "decoder", lambda entry: entry.pipeline.decoder, is_detail=not several_decoders
         ),
         *(Column(f"{stage} ms", _stage(stage)) for stage in STAGES),
+        Column("whole mean ms", _whole(lambda whole: whole.mean_s)),
         Column("whole p50 ms", _whole(lambda whole: whole.p50_s), best=min),
         Column("whole p90 ms", _whole(lambda whole: whole.p90_s), best=min),
         Column("whole p99 ms", _whole(lambda whole: whole.p99_s), best=min),
