@@ -23,9 +23,9 @@ PROCESSES_BEFORE_FIRST_CHECK = 8
 PROCESSES_BETWEEN_CHECKS = 4
 # In each process, even after the time limit: one of three rounds may be interrupted.
 LEAST_ROUNDS = 3
-# Rounds of pipelines in each process. They take the last part of its time, a few seconds.
-PIPELINE_ROUNDS = 4
-PIPELINE_PART = 0.25  # of the part of a batch size
+# Part of a process's time for its pipelines, as a share of that of a batch size, where another
+# figure decides. Where the pipeline decides, it has the part of a batch size.
+PIPELINE_PART = 0.25
 
 Item = TypeVar("Item")
 
@@ -65,7 +65,8 @@ class Schedule:
         """Time every row at each batch until the time limit or the target precision.
 
         Every row has a process and gets a few rounds at each batch size, and a few rounds from
-        image files to labels, last in each process: decoding changes the state of the heap. Then
+        image files to labels, last in each process: decoding changes the state of the heap. They
+        have as much time as a batch size where the recommendation is about them. Then
         the rows that need it get another process, and so on. Nothing is timed while a process
         starts.
 
@@ -86,7 +87,7 @@ class Schedule:
                     process,
                 )
             end = self._started + self._process_seconds * (process + 1)
-            parts = len(batches) + (PIPELINE_PART if files else 0)
+            parts = len(batches) + (self._pipeline_part(files) if files else 0)
             for position, (images, rows) in enumerate(zip(batches, rows_of_batch, strict=True)):
                 now = self._clock()
                 deadline = now + (end - now) / (parts - position)
@@ -171,11 +172,11 @@ class Schedule:
     def _run_pipelines(
         self, files: PipelineFiles, rows: Sequence[Row], process: int, deadline: float
     ) -> None:
-        """Run a few rounds of pipelines in the current processes.
+        """Run rounds of pipelines in the current processes, until the deadline.
 
         After the deadline it is one, and two in the first process: two rounds give an interval.
         """
-        for done in range(min(PIPELINE_ROUNDS, self._options.rounds)):
+        for done in range(self._options.rounds):
             ok_rows = [row for row in rows if row.ok]
             least = 1 if process else 2
             if not ok_rows or (done >= least and self._clock() > deadline):
@@ -188,6 +189,12 @@ class Schedule:
                     f"{process + 1}, round {done + 1}"
                 )
                 row.time_pipeline(files, number, self._options)
+
+    def _pipeline_part(self, files: PipelineFiles) -> float:
+        """Return the pipelines' part of the time, as a share of that of a batch size."""
+        objective = self._options.objective
+        by_default = objective is None and files.sample.facts.are_files
+        return 1.0 if by_default or objective == "pipeline" else PIPELINE_PART
 
     def _report_progress(self, step: str) -> None:
         limit = self._options.max_seconds

@@ -57,7 +57,7 @@ class MovingAverage(WeightAveraging):
     ) -> None:
         """Load the average and the weights in training, as Lightning does, with the versions."""
         average = self._average_model
-        if average is None or not _SAVED <= checkpoint.keys():
+        if average is None or not checkpoint.keys() >= _SAVED:
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
             return
         named = {f"module.{name}": value for name, value in checkpoint["state_dict"].items()}

@@ -18,6 +18,7 @@ from src.benchmark.schedule import (
 )
 from src.benchmark.statistics.latency import speedup
 from src.run.latency import Turn
+from src.run.results import Objective
 
 IMAGES = np.zeros((1, 3, 2, 2), np.float32)
 
@@ -284,18 +285,47 @@ class TimedRow(FakeRow):
         self.log.append(("pipeline", number, self.name))
 
 
+def pictures(*, are_files: bool = False) -> Any:
+    """Return a sample of images, which are files or are not."""
+    return SimpleNamespace(sample=SimpleNamespace(facts=SimpleNamespace(are_files=are_files)))
+
+
+@pytest.mark.parametrize(
+    ("objective", "are_files", "share"),
+    [
+        (None, False, 1 / 9),  # with two batch sizes, each of four times this part
+        (None, True, 1 / 3),
+        ("pipeline", False, 1 / 3),
+        ("latency", True, 1 / 9),
+    ],
+)
+def test_pipelines_have_the_time_of_a_batch_size_where_they_decide(
+    objective: Objective | None, are_files: bool, share: float
+) -> None:
+    log: list[Any] = []
+    rows: Any = [TimedRow("a", log), TimedRow("b", log)]
+    options = BenchmarkOptions(
+        rounds=10_000, processes=2, max_seconds=3600, objective=objective, batch_sizes=[1, 2]
+    )
+    schedule = Schedule(rows, options, lambda *_: None, clock=lambda: float(len(log)))
+    batches = [np.zeros((size, 3, 8, 8), np.float32) for size in options.batch_sizes]
+    schedule.run(batches, files=pictures(are_files=are_files))
+    turns = sum(entry[0] == "pipeline" for entry in log)
+    assert turns / len(log) == pytest.approx(share, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("rounds", "seconds", "expected"),
-    [(6, 1e9, [4, 4]), (1, 1e9, [1, 1]), (6, 20, [2, 1]), (6, 0.1, [2])],
+    [(6, 1e9, [6, 6]), (1, 1e9, [1, 1]), (6, 20, [2, 1]), (6, 0.1, [2])],
 )
-def test_pipelines_are_timed_last_in_each_process_for_few_rounds(
+def test_pipelines_are_timed_last_in_each_process(
     rounds: int, seconds: float, expected: list[int]
 ) -> None:
     log: list[Any] = []
     rows: Any = [TimedRow("a", log), TimedRow("b", log)]
     options = BenchmarkOptions(rounds=rounds, processes=2, max_seconds=seconds)
     schedule = Schedule(rows, options, lambda *_: None, clock=lambda: float(len(log)))
-    schedule.run([IMAGES], files=("a sample", ["pillow"]))  # type: ignore[arg-type]
+    schedule.run([IMAGES], files=pictures())
     timed = [entry for entry in log if entry[0] == "pipeline"]
     numbers = range(sum(expected))
     names = [[row.name for row in rotated(rows, number)] for number in numbers]
@@ -315,7 +345,7 @@ def test_a_failed_row_is_left_out_of_pipelines() -> None:
     rows: Any = [TimedRow("a", log), TimedRow("b", log)]
     rows[1].ok = False
     schedule = Schedule(rows, BenchmarkOptions(processes=1), lambda *_: None, clock=lambda: 0.0)
-    schedule.run([IMAGES], files=("a sample", ["pillow"]))  # type: ignore[arg-type]
+    schedule.run([IMAGES], files=pictures())
     assert {entry[-1] for entry in log if entry[0] == "pipeline"} == {"a"}
     rows[0].ok = False
-    schedule.run([IMAGES], files=("a sample", ["pillow"]))  # type: ignore[arg-type]
+    schedule.run([IMAGES], files=pictures())

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from src.callbacks.averaging import MovingAverage
 from tests.support.tiny_classifier import TinyNet, loader, trainer
@@ -24,23 +25,21 @@ class VersionedNet(TinyNet):
         self.network[4] = VersionedLinear(4, 3)
 
 
-def fitted(
-    folder: Path, net: type[TinyNet], epochs: int, checkpoint: Path | None = None
-) -> tuple[TinyNet, MovingAverage, Path]:
+def fitted(folder: Path, net: type[TinyNet], checkpoint: Path | None = None) -> list[Path]:
+    """Train for two epochs, and return the checkpoint of each: the end of a fit is the average."""
     torch.manual_seed(0)
-    model, average, images = net(), MovingAverage(0.5), loader()
-    fit = trainer(folder, max_epochs=epochs, callbacks=[average])
-    fit.fit(model, images, images, ckpt_path=checkpoint)
-    saved = folder / f"{epochs}.ckpt"
-    fit.save_checkpoint(saved)
-    return model, average, saved
+    images = loader()
+    saving = ModelCheckpoint(folder, "{epoch}", save_top_k=-1)
+    callbacks = [MovingAverage(0.5), saving]
+    fit = trainer(folder, callbacks=callbacks, enable_checkpointing=True)
+    fit.fit(net(), images, images, ckpt_path=checkpoint)
+    return [folder / "epoch=0.ckpt", folder / "epoch=1.ckpt"]
 
 
 @pytest.mark.parametrize("net", [TinyNet, VersionedNet])
 def test_a_training_goes_on_with_average_and_weights(tmp_path: Path, net: type[TinyNet]) -> None:
-    _, _, whole = fitted(tmp_path / "whole", net, 2)
-    _, _, first = fitted(tmp_path / "parts", net, 1)
-    _, _, second = fitted(tmp_path / "parts", net, 2, first)
+    first, whole = fitted(tmp_path / "whole", net)
+    _, second = fitted(tmp_path / "parts", net, first)
     expected = torch.load(whole, weights_only=True)
     found = torch.load(second, weights_only=True)
     for part in ("state_dict", "current_model_state", "averaging_state"):
@@ -52,7 +51,7 @@ def test_a_training_goes_on_with_average_and_weights(tmp_path: Path, net: type[T
 def test_an_average_is_saved_with_versions_and_is_not_the_weights_in_training(
     tmp_path: Path,
 ) -> None:
-    _, _, saved = fitted(tmp_path, VersionedNet, 1)
+    saved, _ = fitted(tmp_path, VersionedNet)
     content = torch.load(saved, weights_only=True)
     average, current = content["state_dict"], content["current_model_state"]
     assert not torch.equal(average["network.4.weight"], current["network.4.weight"])
@@ -60,9 +59,9 @@ def test_an_average_is_saved_with_versions_and_is_not_the_weights_in_training(
 
 
 def test_a_checkpoint_without_average_begins_one(tmp_path: Path) -> None:
-    _, _, saved = fitted(tmp_path, TinyNet, 1)
+    saved, _ = fitted(tmp_path, TinyNet)
     content = torch.load(saved, weights_only=True)
     del content["averaging_state"]
     torch.save(content, saved)
     with pytest.warns(UserWarning, match="not created with WeightAveraging"):
-        fitted(tmp_path, TinyNet, 2, saved)
+        fitted(tmp_path, TinyNet, saved)

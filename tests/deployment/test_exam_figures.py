@@ -186,7 +186,6 @@ def test_a_bundle_and_the_report_name_the_same_stages_and_limits() -> None:
         options.warmup_seconds,
     ) == (measure.PROCESSES, measure.WARMUP_SECONDS)
     assert (measure.WARM, measure.FILES) == (turn.WARM, FILES)
-    assert measure.PIPELINE_ROUNDS == schedule.PIPELINE_ROUNDS
     assert (session.WINDOW_CALLS, session.WINDOW_SECONDS) == (
         stopwatch.WINDOW_CALLS,
         stopwatch.WINDOW_SECONDS,

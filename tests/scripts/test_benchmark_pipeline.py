@@ -54,6 +54,31 @@ def test_the_table_has_a_line_for_each_decoder_and_the_reason_of_a_failure(
     assert f"input has {measured.input_shape[1]} pixels. Images: {measured.dataset.name}." in text
 
 
+@pytest.mark.parametrize(
+    ("gains", "best"),
+    [
+        ({"pillow_draft": (2.0, "pass"), "opencv": (2.1, "pass")}, "pillow_draft"),  # ships
+        ({"pillow_draft": (2.0, "fail"), "opencv": (2.1, "inconclusive")}, "opencv"),  # none ships
+        ({"pillow_draft": (2.1, "fail"), "opencv": (1.5, "pass")}, "opencv"),
+        ({}, None),
+    ],
+)
+def test_a_short_table_has_the_reference_and_the_best_decoder(
+    gains: dict[str, tuple[float, str]], best: str | None
+) -> None:
+    others = [
+        drafted(
+            decoder=name,
+            over_reference={"value": gain, "low": gain - 0.2, "high": gain + 0.2, "processes": 8},
+            answers={**FLIPS, "verdict": verdict},
+        )
+        for name, (gain, verdict) in gains.items()
+    ]
+    (planted,) = record(results(row("onnx_int8", pipeline=[pipeline(), *others]))).rows
+    shown = [each.decoder for each in script.reference_and_best(planted)]
+    assert shown == ["pillow", *([best] if best else [])]
+
+
 def test_photographs_are_made_once_from_their_seeds(tmp_path: Path) -> None:
     paths = photographs.photographs(tmp_path, 64, 2)
     before = [Path(path).read_bytes() for path in paths]
