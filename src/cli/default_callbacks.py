@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from src.callbacks.checkpoint import LastCheckpoint, UntrainedCheckpoint
 from src.callbacks.disk_space import DiskSpace
+from src.callbacks.hyperparameters import Hyperparameters
 from src.callbacks.out_of_memory import MemoryAdvice
 from src.callbacks.predictions import PredictionWriter
 from src.callbacks.progress import EpochLines
@@ -51,6 +52,7 @@ def common_callbacks(
         MemoryAdvice(),
         RunFolderCheck(),
         DiskSpace(),
+        Hyperparameters(),
         UntrainedCheckpoint(last),
         started,
         RunPaths(run.folder if run else None),
