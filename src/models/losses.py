@@ -79,10 +79,11 @@ class EpochMean:
         """Return the state for a checkpoint: a training may go on within an epoch.
 
         Each process has losses of its own, and one of them writes the checkpoint that all of them
-        read. The total is therefore the mean of theirs; a collective call, as saving is.
+        read. The total is therefore the mean of theirs; a collective call, as saving is. After an
+        error the other processes may not make it.
         """
         total = self._total
-        if self.count:
+        if self.count and not trainer.interrupted:
             own = total.to(trainer.strategy.root_device, copy=True)  # it is reduced in place
             total = trainer.strategy.reduce(own, reduce_op="mean")
         return {"total": total.cpu(), "count": self.count}

@@ -17,7 +17,7 @@ def test_a_training_that_fails_in_its_second_epoch_has_its_hyperparameters() -> 
     assert train("trainer.callbacks=tests.support.failing_callbacks.MakeWeightsInfinite") == 1
     events = EventAccumulator(f"lightning_logs/{NAME}/version_0").Reload()
     started = events.summary_metadata["_hparams_/session_start_info"]
-    assert b"data.batch_size" in started.plugin_data.content
+    assert b"data.init_args.batch_size" in started.plugin_data.content
     assert "_hparams_/experiment" not in events.summary_metadata  # columns of one run for all
 
 

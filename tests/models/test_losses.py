@@ -146,7 +146,8 @@ def processes(*others: float) -> Trainer:
         return value.add_(sum(others)).div_(1 + len(others))  # in place, as all_reduce
 
     strategy = SimpleNamespace(root_device=torch.device("cpu"), reduce=reduce)
-    return cast("Trainer", SimpleNamespace(strategy=strategy, is_last_batch=True))
+    training = SimpleNamespace(strategy=strategy, is_last_batch=True, interrupted=False)
+    return cast("Trainer", training)
 
 
 def test_a_training_of_two_processes_that_goes_on_within_an_epoch_has_the_mean_of_both() -> None:
@@ -157,6 +158,8 @@ def test_a_training_of_two_processes_that_goes_on_within_an_epoch_has_the_mean_o
         begun.add(torch.tensor(loss), index)
     state = begun.state_dict(processes(14.0))
     assert float(state["total"]) == (6 + 14) / 2
+    failed = cast("Trainer", SimpleNamespace(interrupted=True))
+    assert float(begun.state_dict(failed)["total"]) == 6
     assert float(begun.value(within)) == 3
     resumed = {name: EpochMean() for name in losses}
     for name, mean in resumed.items():
