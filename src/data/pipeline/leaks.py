@@ -10,7 +10,7 @@ from pathlib import Path
 
 from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_files import FEW, ImageFiles
-from src.data.pipeline.split import Parts, Split
+from src.data.pipeline.split import SPLITS, Parts, Split
 from src.data.pipeline.threads import in_order
 from src.errors import one_line
 
@@ -27,11 +27,11 @@ def leak_notes(parts: Parts[LabelledImages]) -> list[str]:
     Args:
         parts: the splits; those of a data set in memory are passed over.
     """
-    files: dict[Split, list[str]] = {
-        split: [images.paths[index] for index in indices.tolist()]
-        for split, (images, indices) in parts.items()
-        if isinstance(images, ImageFiles)
-    }
+    files: dict[Split, list[str]] = {}
+    for split in SPLITS:
+        images, indices = parts[split]
+        if isinstance(images, ImageFiles):
+            files[split] = [images.paths[index] for index in indices.tolist()]
     few = sum(map(len, files.values())) <= FEW
     keys = _by_content(files) if few else {split: _by_name(files[split]) for split in files}
     return [
