@@ -47,9 +47,8 @@ def _note(
     # A CSV file that gives one path several splits has a line of its own.
     shared = [key for key in in_second if in_first.get(key, in_second[key]) != in_second[key]]
     if shared:
-        count = f"all {images}" if len(shared) == images else str(len(shared))
         yield (
-            f"{count} images of {second} are in {first} too, such as {in_second[shared[0]]} and "
+            f"{len(shared)} of {images} images of {second} are in {first} too, such as {in_second[shared[0]]} and "
             f"{in_first[shared[0]]}: accuracy in {second} is too high; python -m src.data lists all"
         )
 

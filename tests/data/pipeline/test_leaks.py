@@ -42,7 +42,7 @@ def test_different_images_have_no_line(photos: Path) -> None:
 def test_a_folder_that_is_a_link_to_training_is_told(photos: Path) -> None:
     (photos / "val").symlink_to("train")
     assert notes(photos) == [
-        f"all 12 images of val are in train too, such as val/cat/0.png and train/cat/0.png: "
+        f"12 of 12 images of val are in train too, such as val/cat/0.png and train/cat/0.png: "
         f"accuracy in val {END}"
     ]
 
@@ -54,9 +54,9 @@ def test_files_that_are_copies_or_links_are_told(copied: object, photos: Path) -
     copied(photos / "train" / "dog" / "4.png", photos / "val" / "cat" / "a copy.png")
     copied(photos / "train" / "cat" / "1.png", photos / "test" / "cat" / "1 (2).png")
     assert notes(photos) == [
-        f"1 images of val are in train too, such as val/cat/a copy.png and train/dog/4.png: "
+        f"1 of 4 images of val are in train too, such as val/cat/a copy.png and train/dog/4.png: "
         f"accuracy in val {END}",
-        f"1 images of test are in train too, such as test/cat/1 (2).png and train/cat/1.png: "
+        f"1 of 7 images of test are in train too, such as test/cat/1 (2).png and train/cat/1.png: "
         f"accuracy in test {END}",
     ]
 
@@ -64,9 +64,9 @@ def test_files_that_are_copies_or_links_are_told(copied: object, photos: Path) -
 def test_copies_among_images_that_are_split_by_seed_are_told(tmp_path: Path) -> None:
     for name in ("cat", "dog"):
         fill(tmp_path / name, 20)  # the same images in both
-    assert [note.partition(", ")[0].split(" ", 1)[1] for note in notes(tmp_path)][:2] == [
-        "images of val are in train too",
-        "images of test are in train too",
+    assert [note.partition(", ")[0].partition(" of ")[2] for note in notes(tmp_path)][:2] == [
+        "4 images of val are in train too",
+        "8 images of test are in train too",
     ]
 
 
@@ -81,7 +81,7 @@ def test_linked_folders_of_many_images_are_told_without_reading_a_file(
     monkeypatch.setattr(leaks, "_hash", None)
     monkeypatch.setattr(leaks, "_size", None)
     assert notes(photos) == [
-        f"6 images of val are in train too, such as val/cat/0.png and train/cat/0.png: "
+        f"6 of 10 images of val are in train too, such as val/cat/0.png and train/cat/0.png: "
         f"accuracy in val {END}"
     ]
 
