@@ -48,8 +48,8 @@ def _note(
     shared = [key for key in in_second if in_first.get(key, in_second[key]) != in_second[key]]
     if shared:
         yield (
-            f"{len(shared)} of {images} images of {second} are in {first} too, such as {in_second[shared[0]]} and "
-            f"{in_first[shared[0]]}: accuracy in {second} is too high; python -m src.data lists all"
+            f"{len(shared)} of {images} images of {second} are in {first} too, such as "
+            f"{in_second[shared[0]]} and {in_first[shared[0]]}: accuracy in {second} is too high; python -m src.data lists all"
         )
 
 
