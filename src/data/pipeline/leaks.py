@@ -49,7 +49,8 @@ def _note(
     if shared:
         yield (
             f"{len(shared)} of {images} images of {second} are in {first} too, such as "
-            f"{in_second[shared[0]]} and {in_first[shared[0]]}: accuracy in {second} is too high; python -m src.data lists all"
+            f"{in_second[shared[0]]} and {in_first[shared[0]]}: accuracy in {second} is too high; "
+            "python -m src.data lists all"
         )
 
 
