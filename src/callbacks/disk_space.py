@@ -35,11 +35,13 @@ class DiskSpace(Callback):
         if folder is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         run = Run(Path(folder))
-        free = trainer.strategy.broadcast(_free_bytes(run.folder))  # by the disk of rank 0
+        # All processes go by the disk of rank 0.
+        found = _free_bytes(run.folder), _files_to_write(trainer, run)
+        free, files = trainer.strategy.broadcast(found)
         if free is None:
             return
         each = checkpoint_bytes(trainer, pl_module)
-        checkpoints = each * _files_to_write(trainer, run)
+        checkpoints = each * files
         if free < checkpoints:
             raise UsageError(
                 "trainer.default_root_dir",

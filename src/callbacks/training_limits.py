@@ -34,7 +34,8 @@ class TrainingLimits(Callback):
         self._has_begun = True
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not self._has_begun and trainer.ckpt_path is not None:
+        is_resumed = trainer.ckpt_path is not None and trainer.limit_train_batches != 0
+        if is_resumed and not self._has_begun:
             _print(trainer, f"nothing is left to train: {_reason(trainer)}")
 
 
@@ -47,7 +48,7 @@ def _reason(trainer: Trainer) -> str:
         return f"the checkpoint has {trainer.global_step} steps; set a larger trainer.max_steps"
     if trainer.max_epochs is not None and 0 <= trainer.max_epochs <= epochs:
         return f"the checkpoint has {epochs} epochs; set a larger trainer.max_epochs"
-    return "early stopping has ended this training"
+    return "the training was stopped early before"
 
 
 def _is_over(callback: Callback) -> bool:
