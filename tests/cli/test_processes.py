@@ -17,8 +17,13 @@ from tests.training.test_errors_in_training import SHORT
 pytestmark = pytest.mark.filterwarnings("ignore")
 DDP = {"devices": 2, "strategy": "ddp"}
 SLURM = {
-    **{"SLURM_JOB_ID": "1", "SLURM_NTASKS": "2", "SLURM_NTASKS_PER_NODE": "2"},
-    **{"SLURM_PROCID": "0", "SLURM_LOCALID": "0", "SLURM_NODEID": "0", "SLURM_NNODES": "1"},
+    "SLURM_JOB_ID": "1",
+    "SLURM_NTASKS": "2",
+    "SLURM_NTASKS_PER_NODE": "2",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0",
+    "SLURM_NNODES": "1",
 }
 
 
