@@ -40,7 +40,8 @@ class TrainingLimits(Callback):
 
 
 def _reason(trainer: Trainer) -> str:
-    epochs: int = trainer.fit_loop.epoch_progress.current.processed
+    progress: Any = trainer.fit_loop.epoch_progress.current
+    epochs: int = progress.processed
     callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     if any(_is_over(callback) for callback in callbacks):
         return "the time of trainer.max_time is over; the time before the checkpoint counts"
