@@ -8,6 +8,8 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from src.run.folder import containing
+
 _PREFIX = "run:"  # marks a path relative to the run
 
 
@@ -34,7 +36,9 @@ class RunPaths(Callback):
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         # The checkpoint may lie in another run than the one that is trained now.
-        folder = Path(str(trainer.ckpt_path)).absolute().parent.parent
+        path = Path(str(trainer.ckpt_path)).absolute()
+        run = containing(path)
+        folder = path.parent.parent if run is None else run.folder
         checkpoint["callbacks"] = _map_texts(
             checkpoint["callbacks"], lambda text: _absolute(text, folder)
         )

@@ -5,13 +5,14 @@ from __future__ import annotations
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from src.callbacks.export import data_of
+from src.data.pipeline.leaks import leak_notes
 from src.system.console import open_console
 
 _MAX_NAMED = 10  # images in one line; the check of the data lists all
 
 
 class SkippedImages(Callback):
-    """Prints at the start which folders and files are ignored.
+    """Prints at the start which folders and files are ignored, and which are in several splits.
 
     After each epoch that met a new unreadable image it prints a line and logs a scalar. With
     several processes these count the images of rank 0.
@@ -21,9 +22,12 @@ class SkippedImages(Callback):
         self._reported = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        if trainer.is_global_zero:
-            for line in data_of(trainer).notes:
-                open_console().print(line, soft_wrap=True, markup=False)
+        if not trainer.is_global_zero:
+            return
+        data = data_of(trainer)
+        leaks = leak_notes(data.load()) if stage == "fit" else []
+        for line in [*data.notes, *leaks]:
+            open_console().print(line, soft_wrap=True, markup=False)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         skipped = data_of(trainer).skipped

@@ -30,6 +30,7 @@ from src.cli import (
     option_conflicts,
     parser_errors,
     pretrained_defaults,
+    processes,
     run_splits,
     schedule_check,
     twin_formats,
@@ -127,14 +128,12 @@ class CLI(SubcommandCLI):
         kwargs["enable_progress_bar"] = default_callbacks.on_terminal() if bar is None else bar
         if settings["profiler"] is None:
             kwargs["profiler"] = self._get(self.config_init, "profiler").profiler
-        require_hardware(settings["accelerator"], settings["precision"])
+        require_hardware(settings["accelerator"], settings["precision"], settings["sync_batchnorm"])
         if settings["precision"] is None:
             kwargs["precision"] = choose_precision(settings["accelerator"], self.model)
         trainer = super().instantiate_trainer(**kwargs)
-        # The last checkpoint comes last: it saves the state of all other callbacks, such as the
-        # best checkpoint's score.
-        callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint | StopOnSignal))
+        default_callbacks.put_saving_last(trainer)
+        processes.check(trainer)
         return trainer
 
     def _open_run(self, root: Path) -> None:

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from src.callbacks.checkpoint import LastCheckpoint, UntrainedCheckpoint
+from src.callbacks.disk_space import DiskSpace
+from src.callbacks.hyperparameters import Hyperparameters
 from src.callbacks.out_of_memory import MemoryAdvice
 from src.callbacks.predictions import PredictionWriter
 from src.callbacks.progress import EpochLines
@@ -49,12 +51,23 @@ def common_callbacks(
         Tf32(),
         MemoryAdvice(),
         RunFolderCheck(),
+        DiskSpace(),
+        Hyperparameters(),
         UntrainedCheckpoint(last),
         started,
         RunPaths(run.folder if run else None),
         last,
         stop,
     ]
+
+
+def put_saving_last(trainer: Trainer) -> None:
+    """Sort the callbacks: the last checkpoint saves the state of all others.
+
+    An example is the score of the best checkpoint.
+    """
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    callbacks.sort(key=lambda callback: isinstance(callback, LastCheckpoint | StopOnSignal))
 
 
 def prediction_writer(run: Run | None, root: Path) -> Callback:

@@ -22,9 +22,9 @@ from pathlib import Path
 import yaml
 
 from src.cli import families
+from src.cli.config_files import user_file
 from src.errors import UsageError, printable
 from src.system import safe_yaml
-from src.system.paths import expand
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 DEFAULT_GROUPS = {"model": "resnet34", "data": "digits"}
@@ -221,9 +221,9 @@ def sort_arguments(
     pending = iter(argv)
     for word in pending:
         if word in {"--config", "-c"}:
-            arguments.configs.append(expand(next(pending, ""), "--config"))
+            arguments.configs.append(user_file(next(pending, "")))
         elif word.startswith("--config="):
-            arguments.configs.append(expand(word.removeprefix("--config="), "--config"))
+            arguments.configs.append(user_file(word.removeprefix("--config=")))
         elif word.startswith("-"):
             arguments.rest.append(word)
             if "=" not in word and word not in FLAGS:

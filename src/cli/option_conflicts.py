@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from src import formats
-from src.cli import fit_only, monitors, typed_options
+from src.cli import fit_only, monitors, typed_options, user_checkpoints
 from src.errors import UsageError
 from src.models.architecture import Architecture
 from src.twin.options import TwinOptions
@@ -71,6 +71,7 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
     _check_twin(config, args)
     _check_validation(config)
     monitors.check(config)
+    user_checkpoints.check(config)
     if config.benchmark.enabled:
         _check_benchmark(config)
     elif config.benchmark.load:

@@ -105,7 +105,7 @@ def open_run(request: RunRequest, rollback: RunRollback, lock: RunLock) -> Selec
                 found=f"{ckpt_path}, which is no {kind}",
                 remedy="see lightning_logs/",
             )
-        _require_fitting(Path(ckpt_path), request.model)
+        _require_fitting(Path(ckpt_path), request)
         if not is_fit:
             return Selection(runs.containing(Path(ckpt_path)))
     if request.is_trial or not request.is_first_process:
@@ -119,7 +119,7 @@ def open_run(request: RunRequest, rollback: RunRollback, lock: RunLock) -> Selec
 def _resumed(
     request: RunRequest, run: Run, checkpoint: Path, rollback: RunRollback, lock: RunLock
 ) -> Selection:
-    _require_fitting(checkpoint, request.model)
+    _require_fitting(checkpoint, request)
     if request.subcommand == "fit" and not request.is_trial:
         if request.is_first_process:
             lock.take(run)
@@ -149,5 +149,13 @@ def _newest_with(root: Path, ckpt_path: str, model: Classifier) -> Run:
     return run
 
 
-def _require_fitting(checkpoint: Path, model: Classifier) -> None:
-    Checkpoint.read(checkpoint).require_for(model.spec, model.class_names)
+def _require_fitting(path: Path, request: RunRequest) -> None:
+    checkpoint, model = Checkpoint.read(path), request.model
+    checkpoint.require_for(model.spec, model.class_names)
+    if request.subcommand == "fit" and not checkpoint.has_training_state:
+        raise UsageError(
+            "ckpt_path",
+            expected="a checkpoint with the state of its optimizer, to go on from",
+            found=f"{path}, which has the weights only",
+            remedy="begin a new training with these by model.weights=PATH instead",
+        )

@@ -40,6 +40,7 @@ class Checkpoint:
     class_names: list[str]
     weights: dict[str, Tensor]
     pretrained: bool | None = None  # it began with published weights; None if that is unknown
+    has_training_state: bool = False  # of the optimizer, to go on from
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
@@ -65,6 +66,7 @@ class Checkpoint:
                     if name.startswith(_PREFIX)
                 },
                 pretrained=ours.get("pretrained"),
+                has_training_state="optimizer_states" in content,
             )
         except Exception as error:  # the unpickler raises whatever a damaged file leads it to
             raise UsageError(

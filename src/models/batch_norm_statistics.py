@@ -126,7 +126,7 @@ def reestimate_statistics(network: nn.Module, images: Tensor) -> None:
     ]
     if not norms:
         return
-    device = next(network.parameters()).device
+    weight = next(network.parameters())
     modes = {module: module.training for module in network.modules()}
     momenta = {norm: norm.momentum for norm in norms}
     try:
@@ -138,7 +138,7 @@ def reestimate_statistics(network: nn.Module, images: Tensor) -> None:
         with torch.no_grad(), torch.compiler.set_stance("force_eager"):
             # In equal parts: training with a single value per channel raises.
             for batch in torch.tensor_split(images, math.ceil(len(images) / BATCH)):
-                network(batch.to(device))
+                network(batch.to(weight.device, weight.dtype))  # as with precision=64-true
     finally:
         for norm, momentum in momenta.items():
             norm.momentum = momentum

@@ -17,7 +17,7 @@ from src.errors import NonFiniteLossError, UsageError
 from src.models import widths
 from src.models.batch_norm_statistics import FrozenStatistics
 from src.models.losses import EpochMean, for_optimizer, training_loss
-from src.models.metrics import classification_metrics
+from src.models.metrics import MeanLoss, classification_metrics
 from src.models.network import NetworkSpec
 from src.models.optimization import parameter_groups, warmup_cosine
 from src.models.option_ranges import require_range
@@ -126,6 +126,7 @@ class Classifier(LightningModule):
         self.steps_ahead = 0  # of the schedule, after a resume
         self.val_metrics = classification_metrics(len(class_names), "val/")
         self.test_metrics = classification_metrics(len(class_names), "test/")
+        self.val_loss, self.test_loss = MeanLoss(), MeanLoss()
         self.per_class = MulticlassStatScores(len(class_names), average=None)
         # First step whose loss was not finite, -1 for none. Stays on the device.
         self.register_buffer("_non_finite_step", torch.tensor(-1), persistent=False)
@@ -171,7 +172,7 @@ class Classifier(LightningModule):
 
     def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         self._record_non_finite(
-            self._evaluate(self(batch[0]), batch[1], self.val_metrics, "val/loss")
+            self._evaluate(self(batch[0]), batch[1], self.val_metrics, self.val_loss)
         )
 
     def on_validation_epoch_end(self) -> None:
@@ -182,7 +183,7 @@ class Classifier(LightningModule):
 
     def test_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
         logits = self._predict_logits(batch[0])
-        self._evaluate(logits, batch[1], self.test_metrics, "test/loss")
+        self._evaluate(logits, batch[1], self.test_metrics, self.test_loss)
         self.per_class.update(logits, batch[1])
 
     def on_test_epoch_end(self) -> None:
@@ -242,7 +243,7 @@ class Classifier(LightningModule):
             "class_names": self.class_names,
             "pretrained": self.pretrained,
         }
-        checkpoint["epoch_loss"] = self._epoch_loss.state_dict()
+        checkpoint["epoch_loss"] = self._epoch_loss.state_dict(self.trainer)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._epoch_loss.load_state_dict(checkpoint.get("epoch_loss"))
@@ -263,12 +264,13 @@ class Classifier(LightningModule):
         return both.logsumexp(dim=0) - math.log(2)
 
     def _evaluate(
-        self, logits: Tensor, targets: Tensor, metrics: MetricCollection, loss_name: str
+        self, logits: Tensor, targets: Tensor, metrics: MetricCollection, mean_loss: MeanLoss
     ) -> Tensor:
         logits = logits.float()  # (N, K)
         metrics.update(logits, targets)
         loss: Tensor = self.loss(logits, targets)
-        self.log(loss_name, loss, prog_bar=True, batch_size=len(targets), sync_dist=True)
+        mean_loss.update(loss, len(targets))
+        self.log(f"{metrics.prefix}loss", mean_loss, prog_bar=True)
         self.log_dict(metrics, prog_bar=True)
         return loss
 

@@ -75,9 +75,18 @@ class EpochMean:
         self._total = self._total + loss
         self.count += 1
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return the state for a checkpoint: a training may go on within an epoch."""
-        return {"total": self._total.cpu(), "count": self.count}
+    def state_dict(self, trainer: Trainer) -> dict[str, Any]:
+        """Return the state for a checkpoint: a training may go on within an epoch.
+
+        Each process has losses of its own, and one of them writes the checkpoint that all of them
+        read. The total is therefore the mean of theirs; a collective call, as saving is. After an
+        error the other processes may not make it.
+        """
+        total = self._total
+        if self.count and not trainer.interrupted:
+            own = total.to(trainer.strategy.root_device, copy=True)  # it is reduced in place
+            total = trainer.strategy.reduce(own, reduce_op="mean")
+        return {"total": total.cpu(), "count": self.count}
 
     def load_state_dict(self, state: object) -> None:
         """Take a state; that of a checkpoint without one, or with another, is left out."""

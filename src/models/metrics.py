@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from torchmetrics import MetricCollection
+import torch
+from torch import Tensor
+from torchmetrics import Metric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy, MulticlassF1Score
 
 
@@ -19,6 +21,31 @@ def classification_metrics(num_classes: int, prefix: str) -> MetricCollection:
         },
         prefix=prefix,
     )
+
+
+class MeanLoss(Metric):
+    """Mean of a loss over all images of all processes.
+
+    Lightning's own mean of a logged value divides by a whole number of images a process. Where the
+    processes have 9 and 8 of 17 images, it divides by 8, and the loss is too large
+    (https://github.com/Lightning-AI/pytorch-lightning/issues/21838).
+    """
+
+    total: Tensor
+    images: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", default=torch.tensor(0.0), dist_reduce_fx="sum")
+        self.add_state("images", default=torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, loss: Tensor, images: int) -> None:
+        """Add the mean loss of a batch, and its number of images."""
+        self.total += loss.detach() * images
+        self.images += images
+
+    def compute(self) -> Tensor:
+        return self.total / self.images
 
 
 def mode_of(metric: str) -> Literal["min", "max"]:

@@ -26,12 +26,14 @@ def choose_precision(accelerator: str, model: Classifier) -> Precision:
     return "32-true"
 
 
-def require_hardware(accelerator: str, precision: str | int | None) -> None:
+def require_hardware(
+    accelerator: str, precision: str | int | None, sync_batchnorm: bool = False
+) -> None:
     """Refuse settings that this machine cannot run, or that Lightning would replace with a warning.
 
     Raises:
-        UsageError: a GPU is asked for and there is none, or fp16 autocast on a CPU, which torch
-            does not have.
+        UsageError: a GPU is asked for and there is none, or fp16 autocast or a synchronised
+            BatchNorm on a CPU, which torch does not have.
     """
     has_gpu = torch.cuda.is_available() or torch.backends.mps.is_available()
     if accelerator in {"gpu", "cuda", "mps"} and not has_gpu:
@@ -48,4 +50,11 @@ def require_hardware(accelerator: str, precision: str | int | None) -> None:
             expected="32-true or bf16-mixed, for autocast to fp16 needs a GPU",
             found=str(precision),
             remedy="leave it out for what is faster here",
+        )
+    if on_cpu and sync_batchnorm:
+        raise UsageError(
+            "trainer.sync_batchnorm",
+            expected="false on a CPU, for torch synchronises BatchNorm on GPUs only",
+            found="true",
+            remedy="leave it out",
         )

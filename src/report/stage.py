@@ -40,9 +40,7 @@ def report_run(run: Run, screen: Console) -> None:
     page = html.page(report, [*measured_charts, *class_charts], run.flipped)
     atomic_files.write_text(run.page, page)
     cards.write(run)
-    config = run.read_config()
-    hyperparameters = {name: config.get(name) or {} for name in ("model", "data", "trainer")}
-    tensorboard.write(report, run.folder, hyperparameters, drawn)
+    tensorboard.write(report, run.folder, run.read_config(), drawn)
     console.show(report, screen)
     if run.rounds.is_file():
         console.show_lines([_later_measurement(run)], screen)

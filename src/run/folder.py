@@ -221,17 +221,17 @@ def newest(root: Path, model: str, *, having: str) -> Run | None:
 def containing(checkpoint: Path) -> Run | None:
     """Return the run that contains a checkpoint, without following a link of the checkpoint itself.
 
-    The run is a folder with a configuration and with the checkpoint in ``checkpoints/``. Return
-    None if the checkpoint is anywhere else, such as in a home folder.
+    The run is a folder with a configuration and with the checkpoint in ``checkpoints/`` or below,
+    as by ``filename='{val/top1}'``. Return None if it is elsewhere, such as in a home folder.
 
     Raises:
         UsageError: a link in the run leads out of it.
     """
-    parent = Path(os.path.abspath(checkpoint)).parent  # noqa: PTH100  # resolve() follows links
-    folder = parent.parent.resolve()
-    if parent.name != CHECKPOINTS or not Run(folder).config.is_file():
-        return None
-    return Run.of(folder)
+    for parent in Path(os.path.abspath(checkpoint)).parents:  # noqa: PTH100
+        folder = parent.parent.resolve()
+        if parent.name == CHECKPOINTS and Run(folder).config.is_file():
+            return Run.of(folder)
+    return None
 
 
 def create(root: Path, model: str) -> Run:

@@ -28,6 +28,8 @@ _DISTINCT_LETTERS = 6  # from this length on, a name is found in any case, as De
 _PARSER = "jsonargparse"
 _REMOTE = "Traceback (most recent call last)"  # in the text of an error from another process
 _OPTION_ERROR = "MisconfigurationException"  # Lightning raises it about options only
+_COMPILE = "model.compile"  # the option that calls torch.compile
+_OF_COMPILE = ("torch._dynamo.", "torch._inductor.")  # modules of the errors that it raises
 
 
 def _library_folders() -> tuple[Path, ...]:
@@ -87,6 +89,13 @@ def explain(
 
     An error is about an option if it names one, or if the command line called the library.
     """
+    if options.get(_COMPILE) and (problem := _of_compile(error)):
+        return UsageError(
+            _COMPILE,
+            expected="false where torch cannot compile the network",
+            found=problem,
+            remedy="leave it out, or install g++ and the headers of Python if these are missing",
+        )
     if is_defect(error) or _REMOTE in str(error) or _in_a_step(error):
         return None
     # The parser wraps the error of a class's constructor into its own.
@@ -118,6 +127,15 @@ def explain(
         found=str(user_options.get(option, options.get(option)))[:_VALUE_CHARACTERS],
         remedy=f"{library} says: {message[:_MESSAGE_CHARACTERS]}{hint}",
     )
+
+
+def _of_compile(error: BaseException) -> str | None:
+    """Return what torch.compile says, in a line; None for an error that is not of it."""
+    if not any(type(link).__module__.startswith(_OF_COMPILE) for link in _chain(error)):
+        return None
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    named = [line for line in lines if "error:" in line]  # those of a compiler follow its command
+    return one_line((named or lines)[0])[:_MESSAGE_CHARACTERS]
 
 
 def _in_a_step(error: BaseException) -> bool:

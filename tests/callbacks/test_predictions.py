@@ -75,6 +75,8 @@ def test_a_run_is_a_folder_with_a_configuration_and_checkpoints(
     trained: Run, tmp_path: Path
 ) -> None:
     assert runs.containing(trained.last_checkpoint) == trained
+    nested = trained.last_checkpoint.parent / "epoch=1-val" / "top1=0.93.ckpt"
+    assert runs.containing(nested) == trained
     assert runs.containing(trained.folder / "exports" / "x.ckpt") is None
     assert runs.containing(trained.folder / "x.ckpt") is None
     link = tmp_path / "checkpoints"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,3 +33,31 @@ def test_a_training_that_steps_alone_end_has_lines_of_its_epochs(
     lines = capsys.readouterr().out.splitlines()
     epochs = [line.split("  ")[0] for line in lines if line.startswith("epoch")]
     assert epochs == ["epoch 1", "epoch 2"]
+
+
+REASONS: dict[str, tuple[dict[str, Any], str]] = {
+    "epochs": ({}, "the checkpoint has 2 epochs; set a larger trainer.max_epochs"),
+    "steps": (
+        {"max_epochs": -1, "max_steps": 6},
+        "the checkpoint has 6 steps; set a larger trainer.max_steps",
+    ),
+    "time": ({"max_epochs": 9, "max_time": {"seconds": 1e-6}}, "the time of trainer.max_time is"),
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_a_checkpoint_after_which_nothing_is_left_to_train_is_told(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    limits, reason = REASONS[name]
+    timed: dict[str, Any] = {"max_time": {"hours": 1}} if name == "time" else {}
+    first = trainer(tmp_path, callbacks=[TrainingLimits()], **timed)
+    first.fit(TinyNet(), loader(), loader())
+    first.save_checkpoint(tmp_path / "last.ckpt")
+    assert "nothing is left" not in capsys.readouterr().out
+    again = trainer(tmp_path, callbacks=[TrainingLimits()], **limits)
+    again.fit(TinyNet(), loader(), loader(), ckpt_path=tmp_path / "last.ckpt")
+    assert f"nothing is left to train: {reason}" in capsys.readouterr().out
+    longer = trainer(tmp_path, callbacks=[TrainingLimits()], max_epochs=3, **timed)
+    longer.fit(TinyNet(), loader(), loader(), ckpt_path=tmp_path / "last.ckpt")
+    assert "nothing is left" not in capsys.readouterr().out

@@ -35,6 +35,15 @@ def test_reestimated_statistics_match_the_current_weights() -> None:
     torch.testing.assert_close(network[1].running_var, variances)
 
 
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_statistics_are_reestimated_in_the_precision_of_the_weights(kind: torch.dtype) -> None:
+    network = tiny_network().to(kind).train()
+    network[1].running_mean.fill_(99)
+    reestimate_statistics(network, images())
+    assert network[1].running_mean.dtype == kind
+    assert float(network[1].running_mean.abs().max()) < 20
+
+
 @pytest.mark.parametrize("count", [2, 63, 64, 65, 66, 129, 193])
 def test_no_batch_is_a_single_image(count: int) -> None:
     sizes: list[int] = []

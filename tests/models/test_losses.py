@@ -138,6 +138,37 @@ def test_callbacks_get_the_mean_training_loss_of_the_epoch(tmp_path: Path) -> No
     assert recorder.logged == pytest.approx([first[-1], second[-1]])  # curves are by step
 
 
+def processes(*others: float) -> Trainer:
+    """Return a Trainer of a process whose others have these values where it has one."""
+
+    def reduce(value: Tensor, reduce_op: str) -> Tensor:
+        assert reduce_op == "mean"
+        return value.add_(sum(others)).div_(1 + len(others))  # in place, as all_reduce
+
+    strategy = SimpleNamespace(root_device=torch.device("cpu"), reduce=reduce)
+    training = SimpleNamespace(strategy=strategy, is_last_batch=True, interrupted=False)
+    return cast("Trainer", training)
+
+
+def test_a_training_of_two_processes_that_goes_on_within_an_epoch_has_the_mean_of_both() -> None:
+    within = cast("Trainer", SimpleNamespace(is_last_batch=False))
+    losses = {"first": (2.0, 4.0, 9.0), "second": (6.0, 8.0, 1.0)}
+    begun = EpochMean()
+    for index, loss in enumerate(losses["first"][:2]):
+        begun.add(torch.tensor(loss), index)
+    state = begun.state_dict(processes(14.0))
+    assert float(state["total"]) == (6 + 14) / 2
+    failed = cast("Trainer", SimpleNamespace(interrupted=True))
+    assert float(begun.state_dict(failed)["total"]) == 6
+    assert float(begun.value(within)) == 3
+    resumed = {name: EpochMean() for name in losses}
+    for name, mean in resumed.items():
+        mean.load_state_dict(state)
+        mean.add(torch.tensor(losses[name][2]), 2)
+    of_second = float(resumed["second"].value(within))
+    assert float(resumed["first"].value(processes(of_second))) == pytest.approx(30 / 6)
+
+
 def test_a_training_that_goes_on_within_an_epoch_keeps_the_mean(tmp_path: Path) -> None:
     whole, begun, resumed = EpochMean(), EpochMean(), EpochMean()
     losses = [torch.tensor(value) for value in (2.0, 4.0, 9.0)]
@@ -145,7 +176,7 @@ def test_a_training_that_goes_on_within_an_epoch_keeps_the_mean(tmp_path: Path) 
         whole.add(loss, index)
     for index, loss in enumerate(losses[:2]):
         begun.add(loss, index)
-    torch.save(begun.state_dict(), tmp_path / "state.pt")
+    torch.save(begun.state_dict(processes()), tmp_path / "state.pt")
     resumed.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
     resumed.add(losses[2], 2)
     training = cast("Trainer", SimpleNamespace(is_last_batch=False))

@@ -77,6 +77,15 @@ def test_fp16_autocast_on_a_cpu_is_refused(machine_with: Any, precision: int | s
         require_hardware("cpu", precision)
 
 
+def test_a_synchronised_batchnorm_on_a_cpu_is_refused(machine_with: Any) -> None:
+    machine_with()
+    for accelerator in ("cpu", "auto"):
+        with pytest.raises(UsageError, match=r"trainer\.sync_batchnorm: expected false on a CPU"):
+            require_hardware(accelerator, None, sync_batchnorm=True)
+    machine_with(gpu=(9, 0))
+    require_hardware("auto", None, sync_batchnorm=True)
+
+
 def test_tf32_is_enabled_only_in_a_fit_on_a_gpu() -> None:
     precisions = []
     before = torch.get_float32_matmul_precision()

@@ -50,6 +50,7 @@ REFUSED: dict[str, tuple[str, ...]] = {
     "trainer.log_every_n_steps=0": (),
     "trainer.overfit_batches=-1": (),
     "trainer.barebones=true": (),
+    "trainer.sync_batchnorm=true": ("trainer=cpu",),
     "trainer.fast_dev_run=-1": (),
     "trainer.num_nodes=0": (),
     "seed_everything=-5": (),
@@ -152,6 +153,42 @@ def test_a_refused_option_leaves_a_resumed_run_unchanged(
         assert contents(run) == before
         assert run.best_checkpoint.is_file()
         assert error_line(capsys).startswith(f"error: {word.partition('=')[0]}: ")
+
+
+def find_no_compiler(*_: Any) -> Any:
+    """Raise the error of torch.compile on a machine without a C++ compiler."""
+    from torch._inductor.cpp_builder import cpp_compiler_search
+
+    return cpp_compiler_search(("no-such-compiler",))
+
+
+def fail_to_compile(*_: Any) -> Any:
+    """Raise the error of torch.compile where the headers of Python are missing."""
+    from torch._inductor.exc import CppCompileError
+
+    text = "x.cpp:1:10: fatal error: Python.h: No such file or directory\n compilation terminated."
+    raise CppCompileError(["g++", "x.cpp"], text)
+
+
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [(find_no_compiler, "No working C++ compiler"), (fail_to_compile, "fatal error: Python.h")],
+)
+def test_a_network_that_torch_cannot_compile_is_about_the_option(
+    failure: Any,
+    reason: str,
+    elsewhere: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("src.models.classifier.Classifier.forward", failure)
+    assert train("model.compile=true") == UsageError.exit_code
+    line = error_line(capsys)
+    assert line.startswith("error: model.compile: expected false where torch cannot compile")
+    assert reason in line
+    assert not list(elsewhere.iterdir())
+    with pytest.raises(RuntimeError):  # without the option it is a defect
+        run_command(lambda: app.main([*SHORT]))
 
 
 def wrong_shapes(*_: Any) -> Any:

@@ -13,6 +13,7 @@ import torch
 from src.cli import app
 from src.cli.entry_point import run_command
 from src.export.source import Checkpoint
+from src.run import folder as runs
 from src.run.folder import Run
 from tests.data.datasets.test_image_folder import broken_image
 from tests.support.checkpoints import checkpoint_bytes, checkpoint_content
@@ -154,6 +155,24 @@ def test_an_unusable_checkpoint_is_reported_before_training(
     with pytest.raises(AssertionError, match=expected):
         raise AssertionError(error_line(capsys))
     assert not list(tmp_path.glob("lightning_logs/*/*"))
+
+
+def test_weights_alone_are_no_checkpoint_to_go_on_from(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    callback = {"filename": "{epoch}-{val/top1:.2f}", "save_weights_only": "true"}
+    options = [f"trainer.callbacks.{name}={value}" for name, value in callback.items()]
+    assert train("trainer.callbacks=ModelCheckpoint", *options, "trainer.max_epochs=1") == 0
+    [path] = only_run().folder.glob("checkpoints/*/*.ckpt")  # the metric has a slash in its name
+    assert train(f"ckpt_path={path}") == 2
+    message = error_line(capsys)
+    assert "ckpt_path: expected a checkpoint with the state of its optimizer" in message
+    assert "model.weights=PATH" in message
+    assert [run.name for run in only_run().folder.parent.iterdir()] == ["version_0"]
+    assert train(f"model.weights={path}", "trainer.max_epochs=1") == 0
+    evaluation = [word for word in SHORT if word.partition(".")[0] in {"model", "data", "trainer"}]
+    run_command(lambda: app.main(["test", *WORDS, *evaluation, f"ckpt_path={path}"]))
+    assert runs.containing(path) == only_run()  # whose splits and folder are used
 
 
 def written(folder: Path) -> list[str]:

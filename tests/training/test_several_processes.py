@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -48,12 +49,18 @@ TRAINING = (
 ONE = (*TRAINING, "trainer=cpu", "data.batch_size=16")
 TWO = (*TRAINING, "trainer=ddp", "data.batch_size=8")
 ALONE = {"OMP_NUM_THREADS": "1"}
+PRINTED = "printed.txt"  # of the training that was never stopped
 
 
-def top1(folder: Path) -> list[float]:
+def scalars(folder: Path, name: str) -> list[float]:
     events = EventAccumulator(str(checkpoint(folder).parent.parent))
     events.Reload()
-    return [event.value for event in events.Scalars("val/top1")]
+    return [event.value for event in events.Scalars(name)]
+
+
+def training_losses(printed: str) -> list[str]:
+    """Return the mean training loss of each epoch, as the lines of the epochs have it."""
+    return re.findall(r"^epoch .*train/loss (\S+)", printed, re.MULTILINE)
 
 
 def require_close(one: Path, other: Path) -> None:
@@ -97,7 +104,8 @@ def place(tmp_path: Path) -> Path:
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the last checkpoint of two processes that were never stopped."""
     folder = photos(tmp_path_factory.mktemp("two")) / "two"
-    finish(start(folder, *TWO, **ALONE))
+    printed = finish(start(folder, *TWO, **ALONE))
+    (folder / PRINTED).write_text(printed)
     return checkpoint(folder)
 
 
@@ -105,7 +113,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_processes_train_to_the_same_weights_as_one(whole: Path, place: Path) -> None:
     finish(start(place / "one", *ONE, **ALONE))
     require_close(checkpoint(place / "one"), whole)
-    assert top1(whole.parents[4]) == pytest.approx(top1(place / "one"), abs=1e-6)
+    two, one = whole.parents[4], place / "one"
+    assert scalars(two, "val/top1") == pytest.approx(scalars(one, "val/top1"), abs=1e-6)
+    # Of the 17 images one process has 9 and the other one 8.
+    assert scalars(two, "val/loss") == pytest.approx(scalars(one, "val/loss"), rel=1e-3)
 
 
 @pytest.mark.slow
@@ -125,8 +136,11 @@ def test_two_stopped_processes_stop_at_the_same_step_and_resume_bit_for_bit(
     printed = finish(start_and_signal(folder, signal.SIGTERM, [1], *TWO), 143)
     assert printed.count("stopped by SIGTERM; saved ") == 1
     assert torch.load(checkpoint(folder), weights_only=True)["ImageFolder"]["seen"] == 32
-    finish(start(folder, *TWO, "ckpt_path=last", **ALONE))
+    printed = finish(start(folder, *TWO, "ckpt_path=last", **ALONE))
     require_same(whole, checkpoint(folder))
+    losses = training_losses((whole.parents[4] / PRINTED).read_text())
+    assert training_losses(printed) == losses
+    assert len(losses) == 2
 
 
 def pid_of_second(process: subprocess.Popen[str]) -> int:

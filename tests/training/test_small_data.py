@@ -108,6 +108,20 @@ def test_training_prints_the_files_that_it_ignored(capsys: pytest.CaptureFixture
     ]
 
 
+def test_training_prints_that_validation_is_a_link_to_training(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    write_images("train/cat", "train/dog", "test/cat", "test/dog", count=4)
+    Path("photos/val").symlink_to("train")
+    words = (*WORDS, "data.image_size=32", "data.batch_size=4", "trainer.limit_train_batches=1")
+    assert train(*words) == 0
+    leak = "8 of 8 images of val are in train too"
+    assert leak in capsys.readouterr().out
+    evaluation = [word for word in SHORT if word.startswith(("data", "trainer.precision"))]
+    app.main(["test", *words[:3], *evaluation, "ckpt_path=best"])
+    assert leak not in capsys.readouterr().out
+
+
 def test_images_too_small_for_the_network_are_refused_in_test_too(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

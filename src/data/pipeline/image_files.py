@@ -15,7 +15,7 @@ from src.data.pipeline.split import EVALUATION_SPLITS, Parts
 from src.data.pipeline.threads import in_order
 from src.errors import UsageError
 
-_FEW = 10_000  # data sets of up to so many files are checked by default
+FEW = 10_000  # data sets of up to so many files are checked by default
 
 
 class ImageFiles:
@@ -105,7 +105,7 @@ def require_readable(parts: Parts[LabelledImages], verify: bool | None) -> None:
     sources = {id(images): images for images, _ in parts.values()}
     files = [images for images in sources.values() if isinstance(images, ImageFiles)]
     paths = [path for images in files for path in images.paths]
-    if verify if verify is not None else len(paths) <= _FEW:
+    if verify if verify is not None else len(paths) <= FEW:
         for _, error in unreadable(paths):
             raise error
 

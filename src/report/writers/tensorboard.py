@@ -18,12 +18,13 @@ from src.report.writers import markdown
 
 _WIDTH = 86  # characters that a card of the Text tab has room for in a window of 1024 pixels
 _LARGEST = 2**1000  # TensorBoard stores whole numbers as floats, which end at 2**1024
+_HYPERPARAMETERS = ("model", "data", "trainer")  # groups of the configuration
 
 
 def write(
     report: Report,
     folder: Path,
-    hyperparameters: Mapping[str, Any],
+    configuration: Mapping[str, Any],
     charts: Mapping[str, Path],
 ) -> None:
     """Add an event file to the run's folder.
@@ -31,8 +32,7 @@ def write(
     Args:
         report: the report of the run.
         folder: the folder of the run.
-        hyperparameters: nested values of the configuration; numbers, strings and booleans become
-            columns of the HParams tab.
+        configuration: of the run, for the HParams tab: see :func:`add_hyperparameters`.
         charts: PNG files by name, for the Images tab.
     """
     from torch.utils.tensorboard import SummaryWriter
@@ -61,7 +61,29 @@ def write(
             writer.add_image(f"benchmark/{name}", pixels, dataformats="HWC")
         for tag, value in report.scalars.items():
             writer.add_scalar(tag, value)
-        writer.add_hparams(dict(_flat(hyperparameters)), report.scalars, run_name=".")
+        add_hyperparameters(writer, configuration, has_ended=True)
+
+
+def add_hyperparameters(
+    writer: Any, configuration: Mapping[str, Any], *, has_ended: bool = False
+) -> None:
+    """Add a run to the HParams tab, with the numbers, texts and booleans of its configuration.
+
+    The columns are those of all runs, and all their scalars. torch's ``add_hparams`` writes columns
+    as well, and TensorBoard shows those of one run for all of them
+    (https://github.com/tensorflow/tensorboard/issues/3371).
+
+    Args:
+        writer: torch's SummaryWriter of the run.
+        configuration: nested values.
+        has_ended: the run is complete.
+    """
+    from torch.utils.tensorboard.summary import hparams
+
+    chosen = {name: configuration.get(name) or {} for name in _HYPERPARAMETERS}
+    _, start, end = hparams(dict(_flat(chosen)), {})  # type: ignore[no-untyped-call]
+    for summary in (start, end) if has_ended else (start,):
+        writer.file_writer.add_summary(summary)
 
 
 def write_profile(

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import markdown as python_markdown
 import pytest
+from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
+from tensorboard.context import RequestContext
+from tensorboard.plugins.base_plugin import TBContext
+from tensorboard.plugins.hparams.backend_context import Context
+from torch.utils.tensorboard import SummaryWriter
 
 from src.report.document import MISSING
 from src.report.writers import tensorboard
@@ -80,3 +86,30 @@ def test_the_operators_of_many_files_are_in_several_tables() -> None:
 def test_a_run_without_figures_says_so_in_the_text_tab() -> None:
     shown = report(results(row("onnx", **FAILED)))
     assert tensorboard.figures_by_file(shown.measurements.table) == "Nothing was measured."
+
+
+def columns(folder: Path) -> tuple[set[str], set[str]]:
+    """Return the hyperparameters and the metrics that TensorBoard's HParams tab has."""
+    multiplexer = EventMultiplexer().AddRunsFromDirectory(str(folder))
+    multiplexer.Reload()
+    provider = MultiplexerDataProvider(multiplexer, str(folder))
+    context = Context(TBContext(data_provider=provider, logdir=str(folder)))
+    request = RequestContext()
+    known = context.hparams_metadata(request, "")
+    experiment = context.experiment_from_metadata(request, "", True, known, [])
+    return (
+        {info.name for info in experiment.hparam_infos},
+        {info.name.tag for info in experiment.metric_infos},
+    )
+
+
+def test_the_hparams_tab_has_the_columns_of_all_runs(tmp_path: Path) -> None:
+    first = {"model": {"lr": 0.1}, "data": {"noise": 0.3}, "export": {"enabled": True}}
+    second = {"model": {"lr": 0.2, "width": 0.5}, "data": None}
+    tensorboard.write(report(results(row("eager"))), tmp_path / "first", first, {})
+    with SummaryWriter(str(tmp_path / "second")) as writer:  # a training that was stopped
+        tensorboard.add_hyperparameters(writer, second)
+        writer.add_scalar("val/top1", 0.9, 3)
+    parameters, metrics = columns(tmp_path)
+    assert parameters == {"model.lr", "data.noise", "model.width"}
+    assert {"val/top1", "benchmark/eager/cpu/top1"} <= metrics

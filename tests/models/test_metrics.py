@@ -1,0 +1,41 @@
+"""Metrics of validation and test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from src.models.metrics import MeanLoss
+
+SHARES = ([(1.0, 4), (2.0, 5)], [(5.0, 4), (3.0, 4)])  # 9 and 8 of 17 images: loss and images
+
+
+def filled(batches: list[tuple[float, int]]) -> MeanLoss:
+    mean = MeanLoss()
+    for loss, images in batches:
+        mean.update(torch.tensor(loss), images)
+    return mean
+
+
+def test_the_loss_is_the_mean_over_images_whatever_the_batches() -> None:
+    assert float(filled(SHARES[0]).compute()) == pytest.approx(14 / 9)
+    mean = filled([(float("nan"), 3), (1.0, 1)])
+    assert torch.isnan(mean.compute())
+    mean.reset()
+    mean.update(torch.tensor(7.0), 2)
+    assert float(mean.compute()) == 7
+
+
+def test_the_loss_of_uneven_processes_is_that_of_all_images() -> None:
+    own, other = filled(SHARES[0]), filled(SHARES[1])
+    states = iter([other.total, other.images])
+
+    def gathered(value: Tensor, group: Any = None) -> list[Tensor]:
+        return [value, next(states)]
+
+    own.distributed_available_fn = lambda: True
+    own.dist_sync_fn = gathered
+    assert float(own.compute()) == pytest.approx((14 + 32) / 17)
