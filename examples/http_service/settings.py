@@ -35,14 +35,18 @@ class Settings:
             size: three bytes a pixel.
         most_pixels: that an image file may unpack to; a larger one gets 415.
         body_seconds: that a body may take to arrive; a slower one gets 408.
-        head_seconds: that the head of a request may take, a connection may be idle, and an answer
-            may be unread; after them the connection is closed.
+        head_seconds: that the head of a request may take, and an answer may be unread; after them
+            the connection is closed.
+        idle_seconds: that a connection may be idle between two requests. Longer than the proxy in
+            front keeps one, usually 60: else it could send a request on a connection that is being
+            closed, and answer 502.
         most_connections: at the same time; for a further one, the oldest that waits for its client
             is closed. Below 1024, the usual limit of open files.
         decoders: images that are decoded at the same time.
         drain_seconds: that the service goes on at least after SIGTERM, answering 503 to new
             requests, so that a load balancer notices.
-        most_drain_seconds: after which what is still in hand is given up.
+        most_drain_seconds: after which what is still in hand is given up; below the 30 after which
+            Kubernetes kills.
     """
 
     threads: int | None = None
@@ -56,10 +60,11 @@ class Settings:
     most_pixels: int = 50_000_000
     body_seconds: float = 10.0
     head_seconds: float = 10.0
+    idle_seconds: float = 75.0
     most_connections: int = 800
     decoders: int = 2
     drain_seconds: float = 1.0
-    most_drain_seconds: float = 30.0
+    most_drain_seconds: float = 25.0
 
     @staticmethod
     def measured_on(bundle: Path) -> str | None:
