@@ -261,9 +261,10 @@ def port_number(text: str) -> int:
     Raises:
         ArgumentTypeError: there is no such port.
     """
-    if not (text.isascii() and text.isdecimal() and int(text) <= MOST_PORTS):
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_PORTS))
+    if not is_number or int(text) > MOST_PORTS:
         raise argparse.ArgumentTypeError(
-            f"expected a number from 0 to {MOST_PORTS}, found {text!r}"
+            f"expected a number from 0 to {MOST_PORTS}, found {text!r:.40}"
         )
     return int(text)
 

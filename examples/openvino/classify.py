@@ -135,7 +135,7 @@ def main() -> None:
             batch = (np.asarray(resized) if takes_pixels else normalise(resized, rule))[None]
             probabilities = probabilities_of(compiled(batch)[0][0].astype(np.float64))
         except Exception as error:  # decoders raise whatever a damaged file leads them to
-            print(f"{image}: {error}", file=sys.stderr)
+            print(f"{image}: {' '.join(str(error).split())}", file=sys.stderr)
             failed += 1
             continue
         answer = {

@@ -117,7 +117,7 @@ def main() -> None:
         try:
             line = json.dumps(answer(session, class_names, path))
         except Exception as error:  # decoders raise whatever a damaged file leads them to
-            print(f"{path}: {error}", file=sys.stderr)
+            print(f"{path}: {' '.join(str(error).split())}", file=sys.stderr)
             failed += 1
             continue
         print(line, flush=True)
