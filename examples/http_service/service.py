@@ -30,6 +30,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+if sys.version_info < (3, 11):  # noqa: UP036  # asyncio has no groups of tasks
+    sys.exit(f"error: expected Python 3.11 or newer, found {sys.version.split()[0]}")
+
 import uvicorn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # python -P leaves it out

@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 MEASURED = "serving.json"
 
@@ -69,8 +70,8 @@ class Settings:
     @staticmethod
     def measured_on(bundle: Path) -> str | None:
         """Return the processor that the settings of a bundle were measured on; None if unknown."""
-        file = bundle / MEASURED
-        named = json.loads(file.read_text(encoding="utf-8")).get("cpu") if file.is_file() else None
+        measured = _measured(bundle)
+        named = measured and measured.get("cpu")
         return named if isinstance(named, str) else None
 
     @classmethod
@@ -82,10 +83,9 @@ class Settings:
             cores: that the service may use, of its container and not of the machine; all streams
                 together have no more threads.
         """
-        file = bundle / MEASURED
-        if not file.is_file():
+        measured = _measured(bundle)
+        if measured is None:
             return cls(threads=cores)
-        measured = json.loads(file.read_text(encoding="utf-8"))
         streams, largest = min(measured["streams"], cores), measured["largest_batch"]
         # Little's law: at this rate, so many requests are in hand if each takes the whole limit.
         in_time = math.ceil(measured["rate"] * measured["p99_limit_s"])
@@ -98,3 +98,14 @@ class Settings:
             # Room for a full batch a stream; half of the connections are left for the rest.
             most_in_hand=min(max(streams * largest, in_time), cls.most_connections // 2),
         )
+
+
+def _measured(bundle: Path) -> dict[str, Any] | None:
+    """Return the content of ``serving.json``; None if there is none."""
+    file = bundle / MEASURED
+    if not file.is_file():
+        return None
+    content = json.loads(file.read_text(encoding="utf-8-sig"))  # as editors on Windows write
+    if not isinstance(content, dict):
+        raise TypeError(f"expected an object, found a {type(content).__name__}")
+    return content

@@ -130,11 +130,11 @@ class Model:
         self._takes_pixels = not takes["normalised"]
         self._one_at_a_time: bool = about["mixes_batch"]
 
-    def probabilities(self, file: str | Path | IO[bytes]) -> Array:
+    def probabilities(self, file: str | Path | bytes | IO[bytes]) -> Array:
         """Return the probability of each class, (K,), for an image file of any kind and size."""
         return np.asarray(self.answer([self.prepare(file)])[0])
 
-    def prepare(self, file: str | Path | IO[bytes]) -> Array:
+    def prepare(self, file: str | Path | bytes | IO[bytes]) -> Array:
         """Return the model's input for an image file.
 
         Raises:

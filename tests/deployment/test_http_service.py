@@ -558,7 +558,7 @@ def test_the_service_adds_no_file_to_a_bundle(tmp_path: Path) -> None:
 NO_STREAMS = {"streams": 0, "threads": 1, "largest_batch": 1, "rate": 1, "p99_limit_s": 1}
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", json.dumps(NO_STREAMS)])
+@pytest.mark.parametrize("content", ["{", "[]", "null", "{}", json.dumps(NO_STREAMS)])
 def test_damaged_settings_of_a_bundle_are_one_line(tmp_path: Path, content: str) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(ROOT / "src" / "shipped", bundle, ignore=shutil.ignore_patterns("__pycache__"))
@@ -684,7 +684,7 @@ def service_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def test_a_model_has_answered_alone_and_in_a_full_batch_before_the_service_is_ready(
     service_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_image: bool
 ) -> None:
-    """OpenVINO compiles its graph for batches with the first one, TorchScript in the first calls."""
+    """OpenVINO compiles its graph for batches with the first one, TorchScript in its calls."""
     asked: list[tuple[int, int]] = []
 
     class Planted:
@@ -708,6 +708,31 @@ def test_a_model_has_answered_alone_and_in_a_full_batch_before_the_service_is_re
     assert [model.number for model in models] == [0, 1]
     assert set(asked) == ({(0, 1), (0, 4), (1, 1), (1, 4)} if has_image else set())
     assert len(asked) == (12 if has_image else 0)
+
+
+def test_settings_that_an_editor_on_windows_has_saved_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "examples" / "http_service")
+    settings: Any = importlib.import_module("settings").Settings
+    measured = {"threads": 1, "streams": 1, "window_s": 0.25, "largest_batch": 8}
+    text = json.dumps({**measured, "rate": 1.0, "p99_limit_s": 1.0, "cpu": "a processor"}, indent=1)
+    content = b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
+    (tmp_path / "serving.json").write_bytes(content)
+    assert settings.of(tmp_path, 4).window == 0.25
+    assert settings.measured_on(tmp_path) == "a processor"
+
+
+def test_a_python_that_is_too_old_for_the_service_is_one_line(tmp_path: Path) -> None:
+    pretend = (
+        "import runpy, sys; sys.version_info = (3, 10, 12, 'final', 0); "
+        f"sys.version = '3.10.12 (a build)'; runpy.run_path({str(SERVICE)!r}, run_name='__main__')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", pretend], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "error: expected Python 3.11 or newer, found 3.10.12\n"
 
 
 @pytest.mark.parametrize("word", ["65536", "-1", "http", "", "9" * 5000])

@@ -1,7 +1,8 @@
 """A bundle where Python does not search the folder of a program.
 
-It is not searched under ``python -P`` and ``PYTHONSAFEPATH``, nor by the embeddable package of Python
-for Windows: https://docs.python.org/3/using/windows.html#the-embeddable-package
+It is not searched under ``python -P`` and ``PYTHONSAFEPATH``, nor by the embeddable Python of
+Windows:
+https://docs.python.org/3/using/windows.html#the-embeddable-package
 """
 
 from __future__ import annotations
@@ -15,11 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from src.shipped.predict import Model
 from tests.conftest import ROOT
-from tests.golden.pixels import GOLDEN
-from tests.support import identity_models
-from tests.support.bundle_program import described
 
 SHIPPED = ROOT / "src" / "shipped"
 SERVICE = ROOT / "examples" / "http_service" / "service.py"
@@ -89,9 +86,3 @@ def test_the_http_service_finds_its_modules(bundle: Path) -> None:
         pytest.importorskip(package)
     ended = run(bundle, "-P", SERVICE, "--help", BUNDLE=str(bundle))
     assert (ended.returncode, ended.stderr) == (0, "")
-
-
-def test_a_model_is_opened_by_a_path_or_its_text(tmp_path: Path) -> None:
-    rule = GOLDEN.rules[0]
-    folder = described(identity_models.onnx_file(rule, tmp_path / "model"), rule)
-    assert Model(str(folder)).class_names == Model(folder).class_names
