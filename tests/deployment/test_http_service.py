@@ -684,7 +684,7 @@ def service_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def test_a_model_has_answered_alone_and_in_a_full_batch_before_the_service_is_ready(
     service_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_image: bool
 ) -> None:
-    """OpenVINO compiles its graph for batches with the first one, TorchScript in its calls."""
+    """OpenVINO compiles for the first batch, and TorchScript optimises in its first calls."""
     asked: list[tuple[int, int]] = []
 
     class Planted:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from src.bundle.stage import CONTENTS
 from src.shipped.predict import Model, UnusableModelError
 from src.shipped.predict_images import UnreadableImageError, read_image
-from tests.golden.pixels import GOLDEN
+from tests.golden.pixels import GOLDEN, IDS
 from tests.support import identity_models
 from tests.support.bundle_program import described
 
@@ -71,3 +74,33 @@ def test_a_file_of_a_bundle_that_an_editor_on_windows_has_saved_is_read(folder: 
     about.write_bytes(text.encode("utf-16"))
     with pytest.raises(UnusableModelError, match=r"^model\.json: "):
         Model(folder)
+
+
+TWO_BUNDLES = """
+import sys
+from one.predict import Model as One
+from two.predict import Model as Two
+image = sys.argv[1]
+assert One is not Two
+print(len(One().class_names), len(Two().class_names), One().prepare(image).shape[-1])
+"""
+
+
+def test_two_bundles_are_two_packages_in_one_program(tmp_path: Path) -> None:
+    for name, number in (("one", 0), ("two", IDS.index("crop-bicubic-15"))):
+        rule = GOLDEN.rules[number]
+        folder = described(identity_models.onnx_file(rule, tmp_path / name), rule)
+        for file in CONTENTS.glob("*.py"):
+            if file.name != "__init__.py":
+                (folder / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "machine.py").write_text("raise ImportError('a module of the program')\n")
+    (tmp_path / "image.jpg").write_bytes(GOLDEN.file(NAME))
+    ended = subprocess.run(
+        [sys.executable, "-c", TWO_BUNDLES, "image.jpg"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout == f"{3 * 16**2} {3 * 15**2} 16\n"
