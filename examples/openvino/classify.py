@@ -20,8 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino as ov
 from PIL import Image
+
+# Else OpenVINO reports its use over the network, and waits for it, where that package is installed.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+import openvino as ov  # noqa: E402  # after that line
 
 ROOT = Path("/")
 # Formats whose header bounds their pixels, as in training. Others start programs, such as EPS.

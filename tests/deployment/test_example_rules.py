@@ -272,3 +272,18 @@ def test_the_python_example_says_in_one_line_that_a_file_is_no_model_for_it(
         (line,) = ended.stderr.splitlines()
         assert line.startswith(f"error: {model}")
         assert told in line
+
+
+def test_the_openvino_example_reports_its_use_to_nobody(tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    planted = tmp_path / "openvino_telemetry"
+    planted.mkdir()
+    (planted / "__init__.py").write_text("raise SystemExit('asked the network')\n")
+    ended = subprocess.run(
+        [sys.executable, EXAMPLES / "openvino" / "classify.py"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.stderr.startswith("error: expected a model and images")
