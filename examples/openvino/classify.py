@@ -32,6 +32,7 @@ DECODED = {
     *("AVIF", "BMP", "DDS", "DIB", "GIF", "HEIF", "JPEG", "JPEG2000", "PCX", "PNG", "PPM"),
     *("PSD", "QOI", "SGI", "SUN", "TGA", "TIFF", "WEBP"),
 }
+MOST_PIXELS, LONGEST_SIDE = 178_956_970, 1 << 20  # limits against decompression bombs
 ORIENTATION = 0x0112  # the EXIF tag
 UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,6 +49,8 @@ def upright_rgb(path: str) -> Image.Image:
     """The picture in a file as training sees it: upright, RGB of 8 bits, without its alpha."""
     Image.init()
     with Image.open(path, formats=[name for name in Image.ID if name in DECODED]) as file:
+        if math.prod(file.size) > MOST_PIXELS or max(file.size) > LONGEST_SIDE:
+            raise ValueError(f"{file.size} pixels, more than {MOST_PIXELS} or {LONGEST_SIDE} long")
         file.load()
         turn = None
         with contextlib.suppress(Exception):  # damaged EXIF data; the pixels are sound
