@@ -84,8 +84,6 @@ def options() -> ort.SessionOptions:
     if usable_cores() < (os.cpu_count() or 1):  # it would go by the cores of the machine
         chosen.intra_op_num_threads = usable_cores()
         chosen.inter_op_num_threads = 1
-    chosen.enable_cpu_mem_arena = False  # else memory grows with each size of an image
-    chosen.enable_mem_pattern = False
     return chosen
 
 
