@@ -10,11 +10,14 @@
 #include <fstream>
 #include <iomanip>
 #include <iostream>
+#include <limits>
 #include <regex>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+constexpr int64_t kMostPixels = 178956970;  // of an image, as predict.py of a bundle has it
 
 // The file's own metadata are JSON of a known form; a program that has a JSON library uses that.
 std::string value_of(const std::string& json, const std::string& key) {
@@ -34,14 +37,26 @@ std::vector<double> numbers_of(const std::string& json, const std::string& key) 
   return values;
 }
 
+// The next number in the head of a Netpbm file, where lines of comments may be between the numbers.
+int64_t header_number(std::istream& file) {
+  while ((file >> std::ws) && file.peek() == '#')
+    file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  int64_t number = 0;
+  file >> number;
+  return number;
+}
+
 // A binary PPM file (Netpbm P6, 8 bits): (1, 3, H, W) uint8, RGB.
 torch::Tensor read_ppm(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string magic;
-  int64_t width = 0, height = 0, largest = 0;
-  file >> magic >> width >> height >> largest;
+  file >> magic;
+  const int64_t width = header_number(file), height = header_number(file);
+  const int64_t largest = header_number(file);
   file.get();  // one white space before the pixels
   if (!file || magic != "P6" || largest != 255) throw std::runtime_error(path + ": no 8 bit P6");
+  if (width < 1 || height < 1 || width > kMostPixels / height)
+    throw std::runtime_error(path + ": no pixels, or more than " + std::to_string(kMostPixels));
   auto pixels = torch::empty({height, width, 3}, torch::kUInt8);
   if (!file.read(reinterpret_cast<char*>(pixels.data_ptr()), pixels.numel()))
     throw std::runtime_error(path + " is cut off");
@@ -133,6 +148,8 @@ int main(int argc, char** argv) try {
   for (int number = 2; number < argc; ++number) {
     const auto images = preprocess(read_ppm(argv[number]), metadata);
     const auto probabilities = model.forward({images}).toTensor().to(torch::kFloat64).softmax(1)[0];
+    if (!probabilities.isfinite().all().item<bool>())
+      throw std::runtime_error(std::string(argv[number]) + ": no finite probabilities");
     std::cout << probabilities.argmax().item<int64_t>();
     for (int64_t index = 0; index < probabilities.size(0); ++index)
       std::cout << ' ' << std::setprecision(9) << probabilities[index].item<double>();

@@ -18,9 +18,10 @@ class Guarded(H11Protocol):
     """uvicorn's protocol with time limits for what a client sends and reads, and room for new ones.
 
     uvicorn waits without end for a head, and for a client that does not read its answer; an
-    application sees neither. ``head_seconds`` bounds both, an idle connection, and the rest of a
-    body that the application has answered without reading it. A client that is still sending has
-    this time to read the answer: see :class:`Lingering`.
+    application sees neither. ``head_seconds`` bounds both, a new connection without a request, and
+    the rest of a body that the application has answered without reading it. A client that is still
+    sending has this time to read the answer: see :class:`Lingering`. ``idle_seconds`` bounds the
+    time between two requests of one connection.
 
     When there are too many connections, the oldest that waits for its client gives its place to the
     new one. So idle and stalled clients do not keep others out, however many they are.
@@ -29,6 +30,7 @@ class Guarded(H11Protocol):
     settings: Settings
     _lingering: Lingering
     _timer: asyncio.TimerHandle | None = None
+    _idles = False  # between two requests, with the time limit of that
     began = 0.0  # by the loop's clock
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -50,6 +52,8 @@ class Guarded(H11Protocol):
         super().data_received(data)
         if not self._has_deadline():
             self._stop()
+        elif self._idles and not self._is_idle():  # a part of the next head has come
+            self._restart()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -85,6 +89,11 @@ class Guarded(H11Protocol):
         """True while the client has to send a head, or to read an answer."""
         return self._lingering.lingers or not self._is_answering() or self.flow.write_paused
 
+    def _is_idle(self) -> bool:
+        """True after an answer that was read, as long as nothing of a next request has come."""
+        is_between = self.cycle is not None and self.conn.their_state is h11.IDLE
+        return is_between and not self.conn.trailing_data[0] and not self.flow.write_paused
+
     def waits_for_client(self) -> bool:
         """True while there is no whole request, or an unread answer.
 
@@ -102,7 +111,9 @@ class Guarded(H11Protocol):
 
     def _restart(self) -> None:
         self._stop()
-        self._timer = self.loop.call_later(self.settings.head_seconds, self._cut_off)
+        self._idles = self._is_idle()
+        limit = self.settings.idle_seconds if self._idles else self.settings.head_seconds
+        self._timer = self.loop.call_later(limit, self._cut_off)
 
     def _stop(self) -> None:
         if self._timer is not None:

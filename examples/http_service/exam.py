@@ -17,6 +17,7 @@ import importlib
 import json
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,15 +49,17 @@ def main() -> None:
     parser.add_argument("url", metavar="URL", type=_url, help="of the service, without a path")
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder of the unpacked bundle")
     options = parser.parse_args()
-    exam_files, accuracy, summary = _modules_of(options.bundle.resolve())
+    exam_files, accuracy, terminal = _modules_of(options.bundle.resolve())
+    terminal.accept_every_character()
+    opener = _opener_of(options.url)
     try:
         exam = exam_files.read(options.bundle)
-        answers = [_ask(options.url, content) for content in _files(exam)]
+        answers = [_ask(opener, options.url, content) for content in _files(exam)]
         compared = _compare(exam, answers, accuracy)
     except (exam_files.ExamError, WrongAnswerError) as error:
         sys.exit(f"error: {error}")
     for line in _lines(exam, compared, accuracy):
-        print(summary.visible(line))
+        print(terminal.visible(line))
     if compared.difference > exam.tolerance:
         sys.exit(
             f"error: a probability differs by {compared.difference:.2g} from that of where the "
@@ -66,7 +69,11 @@ def main() -> None:
 
 
 def _url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
+    try:
+        host = urllib.parse.urlsplit(text).hostname
+    except ValueError:  # half of an address in brackets
+        host = None
+    if not host or not text.startswith(("http://", "https://")):
         raise argparse.ArgumentTypeError(
             f"expected an address as http://127.0.0.1:8000, found {text!r}"
         )
@@ -78,7 +85,7 @@ def _modules_of(bundle: Path) -> list[Any]:
     sys.dont_write_bytecode = True  # no file may be added to a signed bundle
     sys.path.insert(0, str(bundle))
     try:
-        return [importlib.import_module(name) for name in ("exam_files", "accuracy", "summary")]
+        return [importlib.import_module(name) for name in ("exam_files", "accuracy", "terminal")]
     except ModuleNotFoundError as error:
         sys.exit(
             f"error: BUNDLE: expected the folder of an unpacked bundle with an exam, found "
@@ -100,7 +107,19 @@ def _files(exam: Any) -> Iterator[tuple[str, bytes]]:
     yield from zip(exam.images, exam.contents(), strict=True)
 
 
-def _ask(url: str, file: tuple[str, bytes]) -> tuple[str, Answer]:
+def _opener_of(url: str) -> urllib.request.OpenerDirector:
+    """Return the opener of addresses of a service.
+
+    A proxy that the environment names is not asked for this machine: it would ask its own.
+    """
+    host = urllib.parse.urlsplit(url).hostname or ""
+    is_here = host in {"localhost", "::1"} or host.startswith("127.")
+    return urllib.request.build_opener(*([urllib.request.ProxyHandler({})] if is_here else []))
+
+
+def _ask(
+    opener: urllib.request.OpenerDirector, url: str, file: tuple[str, bytes]
+) -> tuple[str, Answer]:
     """Return the name of an image and the answer of the service.
 
     Raises:
@@ -109,7 +128,7 @@ def _ask(url: str, file: tuple[str, bytes]) -> tuple[str, Answer]:
     name, content = file
     request = urllib.request.Request(f"{url}/classify", content)  # noqa: S310  # http or https
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+        with opener.open(request, timeout=SECONDS) as answer:
             top = json.loads(answer.read(MOST_BYTES))["top"]
         return name, {str(one["class"]): float(one["probability"]) for one in top}
     except urllib.error.HTTPError as error:

@@ -5,6 +5,7 @@ pip install fastapi uvicorn prometheus-client
 BUNDLE=model python examples/http_service/service.py --port 8000
 
 It listens on this machine only: curl --data-binary @photo.jpg http://127.0.0.1:8000/classify
+In a container, whose own loopback nobody else reaches: --host 0.0.0.0, and a proxy in front
 
 /health   200 while the process lives          /ready     503 before the model is loaded, and when
 /metrics  in Prometheus' text format                      the service is told to end
@@ -21,6 +22,7 @@ import argparse
 import asyncio
 import contextlib
 import io
+import math
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
@@ -28,7 +30,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+if sys.version_info < (3, 11):  # noqa: UP036  # asyncio has no groups of tasks
+    sys.exit(f"error: expected Python 3.11 or newer, found {sys.version.split()[0]}")
+
 import uvicorn
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # python -P leaves it out
 from batching import LOG, Batcher
 from bodies import SOON, Bodies
 from connections import Server, guarded
@@ -37,6 +44,7 @@ from metrics import Metrics
 from settings import MEASURED, Settings
 
 BUNDLE = Path(os.environ.get("BUNDLE", "model"))
+TEST_IMAGE = "test_image.png"
 sys.path.insert(0, str(BUNDLE))
 sys.dont_write_bytecode = True  # no file may be added to a signed bundle
 try:
@@ -52,9 +60,11 @@ except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing}; pip install -r {BUNDLE / 'requirements.txt'}")
 
 TOP = 5
+WARM_UP_CALLS = 3  # TorchScript optimises in the first two
 WRAPPED = ("multipart/", "application/json")  # types of bodies that have an image inside
 ALONE = "; send the file itself as the body, as curl --data-binary @photo.jpg does"
 PROBE = ["GET", "HEAD"]  # of health checks
+LOOPBACK, MOST_PORTS = "127.0.0.1", 65_535
 
 
 class Service:
@@ -198,14 +208,36 @@ def create_app(service: Service) -> Any:
 
 
 def load_models(settings: Settings) -> list[Model]:
-    """Return a model for each stream."""
-    return [
+    """Return a model for each stream, each of which has answered."""
+    models = [
         Model(most_pixels=settings.most_pixels, threads=settings.threads)
         for _ in range(settings.streams)
     ]
+    for model in models:
+        warm_up(model, BUNDLE / TEST_IMAGE, settings.largest_batch)
+    return models
 
 
-def serve(service: Service, port: int, host: str = "127.0.0.1") -> None:
+def warm_up(model: Any, image: Path, largest_batch: int) -> None:
+    """Answer an image alone and in a full batch, before the service is ready.
+
+    OpenVINO compiles its graph for batches with the first one, and TorchScript optimises in its
+    first calls. A request would wait for both.
+
+    Args:
+        model: of a stream.
+        image: the bundle's own; without it, the first requests are slower.
+        largest_batch: images of a batch at most.
+    """
+    if not image.is_file():
+        return
+    prepared = model.prepare(image)
+    for size in sorted({1, largest_batch}):
+        for _ in range(WARM_UP_CALLS):
+            model.answer([prepared] * size)
+
+
+def serve(service: Service, port: int, host: str = LOOPBACK) -> None:
     """Serve until a signal, or until the model cannot answer: that ends the process with 1.
 
     Whoever has started the process learns of it, and may start it again.
@@ -216,6 +248,7 @@ def serve(service: Service, port: int, host: str = "127.0.0.1") -> None:
         port=port,
         http=guarded(service.settings),
         ws="none",
+        timeout_keep_alive=math.ceil(service.settings.idle_seconds),
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=1,  # what is in hand was waited for before
@@ -225,12 +258,31 @@ def serve(service: Service, port: int, host: str = "127.0.0.1") -> None:
         sys.exit(f"error: {service.failure}")
 
 
+def port_number(text: str) -> int:
+    """Return a number of a port.
+
+    Raises:
+        ArgumentTypeError: there is no such port.
+    """
+    is_number = text.isascii() and text.isdecimal() and len(text) <= len(str(MOST_PORTS))
+    if not is_number or int(text) > MOST_PORTS:
+        raise argparse.ArgumentTypeError(
+            f"expected a number from 0 to {MOST_PORTS}, found {text!r:.40}"
+        )
+    return int(text)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--port", type=int, default=8000)
-    port = parser.parse_args().port
+    parser.add_argument("--port", type=port_number, default=8000)
+    parser.add_argument(
+        "--host",
+        default=LOOPBACK,
+        help="address to listen on; 0.0.0.0 for all of a container's (default: %(default)s)",
+    )
+    options = parser.parse_args()
     try:
         settings = Settings.of(BUNDLE, usable_cores())
         measured_on, here = Settings.measured_on(BUNDLE), cpu_model()
@@ -239,7 +291,7 @@ def main() -> None:
     if measured_on not in {None, here}:
         words = " ".join(f"{MEASURED} was measured on {measured_on}, and this is {here}".split())
         print(f"warning: {words}: the rate that holds here may be another", file=sys.stderr)
-    serve(Service(lambda: load_models(settings), settings), port)
+    serve(Service(lambda: load_models(settings), settings), options.port, options.host)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 MEASURED = "serving.json"
 
@@ -35,14 +36,18 @@ class Settings:
             size: three bytes a pixel.
         most_pixels: that an image file may unpack to; a larger one gets 415.
         body_seconds: that a body may take to arrive; a slower one gets 408.
-        head_seconds: that the head of a request may take, a connection may be idle, and an answer
-            may be unread; after them the connection is closed.
+        head_seconds: that the head of a request may take, and an answer may be unread; after them
+            the connection is closed.
+        idle_seconds: that a connection may be idle between two requests. Longer than the proxy in
+            front keeps one, usually 60: else it could send a request on a connection that is being
+            closed, and answer 502.
         most_connections: at the same time; for a further one, the oldest that waits for its client
             is closed. Below 1024, the usual limit of open files.
         decoders: images that are decoded at the same time.
         drain_seconds: that the service goes on at least after SIGTERM, answering 503 to new
             requests, so that a load balancer notices.
-        most_drain_seconds: after which what is still in hand is given up.
+        most_drain_seconds: after which what is still in hand is given up; below the 30 after which
+            Kubernetes kills.
     """
 
     threads: int | None = None
@@ -56,16 +61,17 @@ class Settings:
     most_pixels: int = 50_000_000
     body_seconds: float = 10.0
     head_seconds: float = 10.0
+    idle_seconds: float = 75.0
     most_connections: int = 800
     decoders: int = 2
     drain_seconds: float = 1.0
-    most_drain_seconds: float = 30.0
+    most_drain_seconds: float = 25.0
 
     @staticmethod
     def measured_on(bundle: Path) -> str | None:
         """Return the processor that the settings of a bundle were measured on; None if unknown."""
-        file = bundle / MEASURED
-        named = json.loads(file.read_text(encoding="utf-8")).get("cpu") if file.is_file() else None
+        measured = _measured(bundle)
+        named = measured and measured.get("cpu")
         return named if isinstance(named, str) else None
 
     @classmethod
@@ -77,10 +83,9 @@ class Settings:
             cores: that the service may use, of its container and not of the machine; all streams
                 together have no more threads.
         """
-        file = bundle / MEASURED
-        if not file.is_file():
+        measured = _measured(bundle)
+        if measured is None:
             return cls(threads=cores)
-        measured = json.loads(file.read_text(encoding="utf-8"))
         streams, largest = min(measured["streams"], cores), measured["largest_batch"]
         # Little's law: at this rate, so many requests are in hand if each takes the whole limit.
         in_time = math.ceil(measured["rate"] * measured["p99_limit_s"])
@@ -93,3 +98,14 @@ class Settings:
             # Room for a full batch a stream; half of the connections are left for the rest.
             most_in_hand=min(max(streams * largest, in_time), cls.most_connections // 2),
         )
+
+
+def _measured(bundle: Path) -> dict[str, Any] | None:
+    """Return the content of ``serving.json``; None if there is none."""
+    file = bundle / MEASURED
+    if not file.is_file():
+        return None
+    content = json.loads(file.read_text(encoding="utf-8-sig"))  # as editors on Windows write
+    if not isinstance(content, dict):
+        raise TypeError(f"expected an object, found a {type(content).__name__}")
+    return content

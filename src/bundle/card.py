@@ -89,6 +89,8 @@ An image classifier, {manifest.parameters / 1e6:.1f} million parameters, as {fil
     python predict.py photo.jpg
 
 It needs Python {shipment.least_python} or newer, and was packed with {shipment.python}.
+Where pip refuses because the system manages its Python, as on Debian, Ubuntu and Raspberry Pi OS,
+make an environment first: `python3 -m venv ../env && . ../env/bin/activate`.
 The first command is `shasum -a 256 -c SHA256SUMS` on macOS. On Windows, `Get-FileHash` of
 PowerShell prints the hash of a file.
 

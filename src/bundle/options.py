@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from src.bundle.archive import is_portable
 from src.errors import UsageError
 from src.run.pipeline import REFERENCE, Decoder
 from src.shipped.exam_checks import MOST_IMAGES
@@ -87,6 +88,14 @@ class BundleOptions:
             raise UsageError(
                 "output",
                 expected="a .zip file in a folder that exists",
+                found=self.output,
+                remedy="name it for example -o model.zip",
+            )
+        if not is_portable(path.stem):
+            raise UsageError(
+                "output",
+                expected="a name that a folder can have on every system, for the zip file holds a "
+                "folder of this name",
                 found=self.output,
                 remedy="name it for example -o model.zip",
             )

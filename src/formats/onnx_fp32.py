@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from src.backends.base import ExportSource, PictureClassifier, Runtime
-from src.backends.onnx import embedding, file, oldest_version
+from src.backends.onnx import embedding, exact_sums, file, oldest_version
 from src.backends.onnx.picture_runtime import PictureRuntime
 from src.backends.onnx.pixel_input import fold_centre
 from src.backends.onnx.runtime import INPUT, OUTPUT, PROVIDERS, OnnxRuntime
@@ -63,13 +63,17 @@ class OnnxFp32(Format):
 
     def _program(self, preprocessing: PreprocessingFacts, takes: FileInput) -> str:
         path = f"{usage_code.FOLDER}/{file.FILE}"
+        is_int8 = self.precision == "int8"
+        options = "options, " if is_int8 else ""
         opening = [
+            *(exact_sums.program_lines() if is_int8 else ()),
             f'providers = ["{self.provider or PROVIDERS[self.devices[0]]}"]',
-            f'session = onnxruntime.InferenceSession("{path}", providers=providers)',
+            f'session = onnxruntime.InferenceSession("{path}", {options}providers=providers)',
             'names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])',
         ]
+        imports = exact_sums.IMPORTS if is_int8 else ("import onnxruntime",)
         call = f'session.run(["{OUTPUT}"], {{"{INPUT}": images}})[0]'
-        return usage_code.lines(["import onnxruntime"], opening, preprocessing, call, takes)
+        return usage_code.lines(imports, opening, preprocessing, call, takes)
 
     def embed(self, folder: Path, target: Path) -> None:
         embedding.embed(folder, target)

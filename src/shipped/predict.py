@@ -31,6 +31,7 @@ except ImportError as error:
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True  # this folder stays as it was signed
+    sys.path.insert(0, str(Path(__file__).resolve().parent))  # python -P leaves it out
 
 if TYPE_CHECKING or __package__:  # as a part of Lightship
     from .decoder_names import PLAIN
@@ -107,11 +108,12 @@ class Model:
 
     def __init__(
         self,
-        folder: Path = HERE,
+        folder: str | Path = HERE,
         most_pixels: int = MOST_PIXELS,
         decoder: str | None = None,
         threads: int | None = None,
     ) -> None:
+        folder = Path(folder)
         about = description(folder)
         self._most_pixels = most_pixels
         self._decoder = chosen_decoder(folder) if decoder is None else decoder
@@ -128,12 +130,11 @@ class Model:
         self._takes_pixels = not takes["normalised"]
         self._one_at_a_time: bool = about["mixes_batch"]
 
-    def probabilities(self, file: str | Path | IO[bytes]) -> Array:
+    def probabilities(self, file: str | Path | bytes | IO[bytes]) -> Array:
         """Return the probability of each class, (K,), for an image file of any kind and size."""
-        probabilities: Array = self.answer([self.prepare(file)])[0]
-        return probabilities
+        return np.asarray(self.answer([self.prepare(file)])[0])
 
-    def prepare(self, file: str | Path | IO[bytes]) -> Array:
+    def prepare(self, file: str | Path | bytes | IO[bytes]) -> Array:
         """Return the model's input for an image file.
 
         Raises:
@@ -158,7 +159,9 @@ class Model:
             ValueError: the model gives anything else, such as NaN.
         """
         if self.embedded:
-            return np.concatenate([self._probabilities_inside(image) for image in images])
+            classes = len(self.class_names)
+            answers = [require_answer(self._runtime(image)[None], 1, classes) for image in images]
+            return np.concatenate(answers)
         return softmax(self.logits(images))
 
     def logits(self, images: Sequence[Array]) -> Array:
@@ -174,9 +177,6 @@ class Model:
         """Return the call of the runtime alone, as a measurement times it."""
         given = images[0] if self.embedded else np.stack(images)
         return lambda: self._runtime(given)
-
-    def _probabilities_inside(self, image: Array) -> Array:
-        return require_answer(self._runtime(image)[None], 1, len(self.class_names))
 
 
 def softmax(logits: Array) -> Array:

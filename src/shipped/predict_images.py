@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import io
+import os
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -51,12 +53,14 @@ class UnreadableImageError(ValueError):
 
 
 def read_image(
-    path: str | Path | IO[bytes],
+    path: str | Path | bytes | bytearray | memoryview | IO[bytes],
     most_pixels: int = MOST_PIXELS,
     at_least: int | None = None,
     decoder: str = PLAIN,
 ) -> Image.Image:
     """Return the image in a file, upright by its EXIF orientation, as RGB in 8 bits.
+
+    Bytes are the content of a file.
 
     With ``at_least``, a JPEG is decoded at 1/2, 1/4 or 1/8 of its size if both sides stay at least
     so long. This takes a fraction of the time, because libjpeg leaves out the high frequencies.
@@ -66,9 +70,16 @@ def read_image(
 
     Raises:
         MissingDecoderError: the package of the decoder is not installed.
+        TypeError: it is no file, such as an array or an image that is decoded already.
         UnreadableImageError: the file cannot be decoded, or the image is larger than
             ``most_pixels`` or ``LONGEST_SIDE``.
     """
+    if isinstance(path, (bytes, bytearray, memoryview)):
+        path = io.BytesIO(path)
+    if not isinstance(path, (str, os.PathLike)) and not hasattr(path, "read"):
+        raise TypeError(
+            f"expected the path or the content of an image file, found {type(path).__name__}"
+        )
     try:
         with Image.open(path, formats=formats()) as file:
             require_bounded(file.size, most_pixels)

@@ -156,7 +156,7 @@ def read_json(path: Path, kind: type) -> Any:
         UnusableModelError: it is missing or damaged.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))  # as editors on Windows write
     except (OSError, ValueError, RecursionError) as error:
         raise UnusableModelError(f"{path.name}: {one_line(error)}; {AGAIN}") from error
     if not isinstance(content, kind):

@@ -27,6 +27,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parent))  # python -P leaves it out
+
 if TYPE_CHECKING or __package__:  # a part of a package
     from . import exam_files, machine
     from .stages import STAGES, StageWatch

@@ -56,6 +56,8 @@ def test_it_names_the_python_and_the_commands_of_other_systems() -> None:
     words = text(least_python="3.11", python="3.12.4")
     assert "It needs Python 3.11 or newer, and was packed with 3.12.4." in words
     assert "`shasum -a 256 -c SHA256SUMS` on macOS" in words
+    # Beside the folder: no file may be added to a signed one.
+    assert "`python3 -m venv ../env && . ../env/bin/activate`" in words
 
 
 def test_it_says_which_files_show_images_of_the_data_and_on_which_terms() -> None:

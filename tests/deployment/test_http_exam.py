@@ -87,11 +87,13 @@ def serving(bundle: Path, change: Change) -> Iterator[str]:
             thread.join()
 
 
-def take(url: str, bundle: Path) -> subprocess.CompletedProcess[str]:
-    left_out = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "http_proxy", "HTTP_PROXY"}
+def take(url: str, bundle: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    left_out = {"PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "http_proxy", "HTTP_PROXY", "no_proxy"}
     variables = {name: text for name, text in os.environ.items() if name not in left_out}
     command = [sys.executable, PROGRAM, url, bundle]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env=variables | more
+    )
 
 
 def swapped(image: int, top: Top) -> Top:
@@ -124,6 +126,33 @@ def test_a_service_that_answers_as_at_home_passes_and_its_bundle_stays_as_it_is(
     assert top1 == "top-1: 83.33 % here, 83.33 % there"
     assert result == "result: holds in the service"
     assert sorted(bundle.rglob("*")) == before
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_a_proxy_of_the_environment_is_not_asked_for_a_service_on_this_machine(
+    bundle: Path, host: str
+) -> None:
+    with serving(bundle, nearly) as url:
+        ended = take(url.replace("127.0.0.1", host), bundle, http_proxy="http://127.0.0.1:9")
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_proxy_of_the_environment_is_asked_for_another_machine(bundle: Path) -> None:
+    with serving(bundle, nearly) as proxy:
+        ended = take("http://service.example", bundle, http_proxy=proxy)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_name_in_another_script_is_printed_on_every_terminal(
+    bundle: Path, tmp_path: Path
+) -> None:
+    named = tmp_path / "named"
+    shutil.copytree(bundle, named)
+    write(named, dataclasses.replace(exam_files.read(bundle), run="猫/version_0"))
+    with serving(named, nearly) as url:
+        ended = take(url, named, PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.startswith("exam: onnx_fp32 of \\u732b/version_0, ")
 
 
 @pytest.mark.parametrize(
@@ -159,6 +188,8 @@ def test_a_wrong_address_or_bundle_is_one_line(bundle: Path, tmp_path: Path) -> 
     write(arrays, dataclasses.replace(exam_files.read(bundle), **changes))
     for url, folder, told, code in (
         ("127.0.0.1:8000", bundle, "argument URL: expected an address as http://", 2),
+        ("http://[::1", bundle, "argument URL: expected an address as http://", 2),
+        ("http://", bundle, "argument URL: expected an address as http://", 2),
         ("http://127.0.0.1:9", bundle, "error: URL: expected a service, found http://", 1),
         ("http://127.0.0.1:9", tmp_path / "no", "error: BUNDLE: expected the folder of an", 1),
         ("http://127.0.0.1:9", arrays, "error: BUNDLE: expected an exam with image files", 1),

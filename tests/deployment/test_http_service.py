@@ -32,8 +32,8 @@ GOOD = png((250, 250, 250))
 PLANTED = Path(planted_service.__file__)
 SERVICE = ROOT / "examples" / "http_service" / "service.py"
 LIMITS = (
-    *("most_bytes=100000", "body_seconds=0.5", "head_seconds=0.5", "most_in_hand=6"),
-    *("largest_batch=4", "window=0.05", "drain_seconds=0.6"),
+    *("most_bytes=100000", "body_seconds=0.5", "head_seconds=0.5", "idle_seconds=0.5"),
+    *("largest_batch=4", "window=0.05", "drain_seconds=0.6", "most_in_hand=6"),
 )
 
 
@@ -284,6 +284,45 @@ def test_an_idle_connection_and_a_body_that_nobody_reads_are_cut_off(port: int) 
     assert ask(port, unread)[0] == 405
 
 
+IDLE = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+def test_a_connection_stays_open_between_requests_for_longer_than_a_head_may_take() -> None:
+    """A proxy keeps idle connections for a minute; one that is closed meanwhile is a 502."""
+    with (
+        started("idle_seconds=60", "head_seconds=1") as (port, _),
+        socket.create_connection(("127.0.0.1", port), timeout=20) as connection,
+    ):
+        for _ in range(2):
+            connection.sendall(IDLE)
+            content = b""
+            while not content.endswith(b'{"live":true}'):
+                part = connection.recv(65536)
+                assert part, "closed between two requests"
+                content += part
+            time.sleep(2)
+        connection.sendall(b"GET /hea")  # a head that does not go on
+        assert answer_of(connection)[0] == 0  # before this end waits for too long
+
+
+def test_a_connection_that_is_idle_for_too_long_is_closed() -> None:
+    with (
+        started("idle_seconds=0.7", "head_seconds=60") as (port, _),
+        socket.create_connection(("127.0.0.1", port), timeout=20) as connection,
+    ):
+        connection.sendall(IDLE)
+        assert answer_of(connection)[0] == 200  # and the end of the connection
+
+
+def test_an_idle_connection_lives_longer_than_the_usual_proxy_keeps_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "examples" / "http_service")
+    settings: Any = importlib.import_module("settings").Settings()
+    assert settings.idle_seconds > 60  # nginx and the balancers of clouds
+    assert settings.most_drain_seconds < 30  # Kubernetes
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"no image", png((1, 1, 1))[:40], png((1, 1, 1), side=1100)],
@@ -471,7 +510,7 @@ def test_the_service_counts_the_cores_of_its_container(
         monkeypatch.setattr(machine, "_quota", lambda: 5.5)
         monkeypatch.setattr(os, "cpu_count", lambda: 64)
         served: list[Any] = []
-        monkeypatch.setattr(service, "serve", lambda one, _: served.append(one.settings))
+        monkeypatch.setattr(service, "serve", lambda one, *_: served.append(one.settings))
         service.main()
     finally:
         for name, module in list(sys.modules.items()):
@@ -520,7 +559,7 @@ def test_the_service_adds_no_file_to_a_bundle(tmp_path: Path) -> None:
 NO_STREAMS = {"streams": 0, "threads": 1, "largest_batch": 1, "rate": 1, "p99_limit_s": 1}
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", json.dumps(NO_STREAMS)])
+@pytest.mark.parametrize("content", ["{", "[]", "null", "{}", json.dumps(NO_STREAMS)])
 def test_damaged_settings_of_a_bundle_are_one_line(tmp_path: Path, content: str) -> None:
     bundle = tmp_path / "bundle"
     shutil.copytree(ROOT / "src" / "shipped", bundle, ignore=shutil.ignore_patterns("__pycache__"))
@@ -619,3 +658,98 @@ def test_hostile_clients_lose_no_good_request_for_a_minute(
     growth = re.search(r"(\S+) MB from the second quarter", printed)
     assert growth
     assert float(growth[1]) < 30
+
+
+@pytest.fixture
+def service_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The service as a module, with the program of a bundle, for one test alone."""
+    shipped = ROOT / "src" / "shipped"
+    for folder in (shipped, ROOT / "examples" / "http_service"):
+        monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("BUNDLE", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["service.py"])
+    monkeypatch.setattr(sys, "dont_write_bytecode", sys.dont_write_bytecode)  # restores it
+    before = dict(sys.modules)
+    for name in ("service", "machine", "predict"):
+        sys.modules.pop(name, None)
+    try:
+        yield importlib.import_module("service")
+    finally:
+        for name, module in list(sys.modules.items()):
+            if name == "service" or str(shipped) in str(getattr(module, "__file__", "")):
+                del sys.modules[name]
+        sys.modules.update(before)
+
+
+@pytest.mark.parametrize("has_image", [True, False])
+def test_a_model_has_answered_alone_and_in_a_full_batch_before_the_service_is_ready(
+    service_module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, has_image: bool
+) -> None:
+    """OpenVINO compiles for the first batch, and TorchScript optimises in its first calls."""
+    asked: list[tuple[int, int]] = []
+
+    class Planted:
+        made = 0
+
+        def __init__(self, **_: object) -> None:
+            self.number = Planted.made
+            Planted.made += 1
+
+        def prepare(self, file: Path) -> bytes:
+            return file.read_bytes()
+
+        def answer(self, images: list[bytes]) -> None:
+            assert set(images) == {GOOD}
+            asked.append((self.number, len(images)))
+
+    monkeypatch.setattr(service_module, "Model", Planted)
+    if has_image:
+        (tmp_path / "test_image.png").write_bytes(GOOD)
+    models = service_module.load_models(service_module.Settings(streams=2, largest_batch=4))
+    assert [model.number for model in models] == [0, 1]
+    assert set(asked) == ({(0, 1), (0, 4), (1, 1), (1, 4)} if has_image else set())
+    assert len(asked) == (12 if has_image else 0)
+
+
+def test_settings_that_an_editor_on_windows_has_saved_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT / "examples" / "http_service")
+    settings: Any = importlib.import_module("settings").Settings
+    measured = {"threads": 1, "streams": 1, "window_s": 0.25, "largest_batch": 8}
+    text = json.dumps({**measured, "rate": 1.0, "p99_limit_s": 1.0, "cpu": "a processor"}, indent=1)
+    content = b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode()
+    (tmp_path / "serving.json").write_bytes(content)
+    assert settings.of(tmp_path, 4).window == 0.25
+    assert settings.measured_on(tmp_path) == "a processor"
+
+
+def test_a_python_that_is_too_old_for_the_service_is_one_line(tmp_path: Path) -> None:
+    pretend = (
+        "import runpy, sys; sys.version_info = (3, 10, 12, 'final', 0); "
+        f"sys.version = '3.10.12 (a build)'; runpy.run_path({str(SERVICE)!r}, run_name='__main__')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", pretend], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "error: expected Python 3.11 or newer, found 3.10.12\n"
+
+
+@pytest.mark.parametrize("word", ["65536", "-1", "http", "", "9" * 5000])
+def test_a_port_that_is_none_is_one_line(word: str, tmp_path: Path) -> None:
+    ended = service_with(ROOT / "src" / "shipped", tmp_path, f"--port={word}")
+    assert ended.returncode == 2
+    assert "argument --port: " in ended.stderr.splitlines()[-1]
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_service_listens_on_this_machine_only_unless_it_is_told_otherwise(
+    service_module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served: list[tuple[object, ...]] = []
+    monkeypatch.setattr(service_module, "serve", lambda _, *place: served.append(place))
+    for words in ([], ["--host", "192.0.2.7", "--port", "9000"]):
+        monkeypatch.setattr(sys, "argv", ["service.py", *words])
+        service_module.main()
+    assert served == [(8000, "127.0.0.1"), (9000, "192.0.2.7")]

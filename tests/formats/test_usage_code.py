@@ -14,12 +14,21 @@ from tests.golden.pixels import GOLDEN, IDS
 from tests.support import identity_models
 
 
-@pytest.mark.parametrize("name", ["turned_p_trns.png", "orientation_5.jpg", "i16.png"])
-def test_the_lines_of_an_onnx_file_run_alone(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("onnx_fp32", "turned_p_trns.png"),
+        ("onnx_fp32", "orientation_5.jpg"),
+        ("onnx_int8", "i16.png"),
+        ("onnx_int8_dynamic", "cmyk.tif"),
+    ],
+)
+def test_the_lines_of_an_onnx_file_run_alone(kind: str, name: str, tmp_path: Path) -> None:
     number = IDS.index("crop-bicubic-16")
     identity_models.onnx_file(GOLDEN.rules[number], tmp_path)
     (tmp_path / "picture.png").write_bytes(GOLDEN.file(name))
-    program = formats.get("onnx_fp32").usage(GOLDEN.facts(number))
+    program = formats.get(kind).usage(GOLDEN.facts(number))
+    assert program
     program = program.replace("{folder}", str(tmp_path))
     ended = subprocess.run(
         [sys.executable, "-c", program],

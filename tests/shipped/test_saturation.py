@@ -13,8 +13,9 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from src.backends.onnx.exact_sums import EXACT_SUMS
 from src.backends.onnx.picture_runtime import PictureRuntime
-from src.backends.onnx.runtime import EXACT_SUMS, OnnxRuntime, asks_for_exact_sums
+from src.backends.onnx.runtime import OnnxRuntime, asks_for_exact_sums
 from src.shipped import machine, runtime_onnxruntime
 from src.shipped.predict import Model, UnusableModelError
 from src.system import machine as own_machine

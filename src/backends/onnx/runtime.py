@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from src.backends.base import Profile, Unavailable
 from src.backends.chrome_trace import Event, Operation, write
+from src.backends.onnx.exact_sums import EXACT_SUMS
 from src.errors import one_line
 from src.run.file_input import NORMALISED, PIXELS, Batch
 from src.run.row import Settings
@@ -30,10 +31,6 @@ _PROFILED_CALLS = 5
 _CONVERSIONS = {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
 _INT8 = {"int8", "uint8"}
 _MICROSECOND = 1e-6
-# With "1", slower kernels sum products of int8 in 32 bits where the processor has no instruction
-# for it. Without, pairs of products are summed in 16 bits, where full-range weights saturate.
-# https://github.com/microsoft/onnxruntime/blob/main/include/onnxruntime/core/session/onnxruntime_session_options_config_keys.h
-EXACT_SUMS = "session.x64quantprecision"
 
 
 class OnnxRuntime:
