@@ -52,11 +52,12 @@ class Guarded(H11Protocol):
         super().data_received(data)
         if not self._has_deadline():
             self._stop()
-        elif self._idles and not self._is_idle():  # a part of the next head has come
+        elif self._idles != self._is_idle():  # a part of the next head has come, or a body's end
             self._restart()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        self.began = self.loop.time()  # its client waits for nothing from now on
         if self._has_deadline() and not self.transport.is_closing():
             self._restart()
 

@@ -42,6 +42,7 @@ from connections import Server, guarded
 from fastapi import FastAPI, HTTPException, Request, Response
 from metrics import Metrics
 from settings import MEASURED, Settings
+from warming import warm_up
 
 BUNDLE = Path(os.environ.get("BUNDLE", "model"))
 TEST_IMAGE = "test_image.png"
@@ -60,7 +61,6 @@ except ModuleNotFoundError as missing:
     sys.exit(f"error: {missing}; pip install -r {BUNDLE / 'requirements.txt'}")
 
 TOP = 5
-WARM_UP_CALLS = 3  # TorchScript optimises in the first two
 WRAPPED = ("multipart/", "application/json")  # types of bodies that have an image inside
 ALONE = "; send the file itself as the body, as curl --data-binary @photo.jpg does"
 PROBE = ["GET", "HEAD"]  # of health checks
@@ -103,6 +103,7 @@ class Service:
         """Load the models in the background, and answer until the end."""
         task = asyncio.create_task(self._run())
         yield
+        self.drain()  # also where no signal came, as for a port that is in use
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
@@ -207,34 +208,15 @@ def create_app(service: Service) -> Any:
     return app
 
 
-def load_models(settings: Settings) -> list[Model]:
+def load_models(settings: Settings, is_ending: Callable[[], bool]) -> list[Model]:
     """Return a model for each stream, each of which has answered."""
     models = [
         Model(most_pixels=settings.most_pixels, threads=settings.threads)
         for _ in range(settings.streams)
     ]
     for model in models:
-        warm_up(model, BUNDLE / TEST_IMAGE, settings.largest_batch)
+        warm_up(model, BUNDLE / TEST_IMAGE, settings.largest_batch, is_ending)
     return models
-
-
-def warm_up(model: Any, image: Path, largest_batch: int) -> None:
-    """Answer an image alone and in a full batch, before the service is ready.
-
-    OpenVINO compiles its graph for batches with the first one, and TorchScript optimises in its
-    first calls. A request would wait for both.
-
-    Args:
-        model: of a stream.
-        image: the bundle's own; without it, the first requests are slower.
-        largest_batch: images of a batch at most.
-    """
-    if not image.is_file():
-        return
-    prepared = model.prepare(image)
-    for size in sorted({1, largest_batch}):
-        for _ in range(WARM_UP_CALLS):
-            model.answer([prepared] * size)
 
 
 def serve(service: Service, port: int, host: str = LOOPBACK) -> None:
@@ -291,7 +273,8 @@ def main() -> None:
     if measured_on not in {None, here}:
         words = " ".join(f"{MEASURED} was measured on {measured_on}, and this is {here}".split())
         print(f"warning: {words}: the rate that holds here may be another", file=sys.stderr)
-    serve(Service(lambda: load_models(settings), settings), options.port, options.host)
+    service = Service(lambda: load_models(settings, lambda: service.is_draining), settings)
+    serve(service, options.port, options.host)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ An image that cannot be read is a line on standard error, and the exit code is 1
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import math
 import os
@@ -42,6 +43,8 @@ UPRIGHT = {
 
 def upright_rgb(path: str) -> Image.Image:
     """The picture in a file as training sees it: upright, RGB of 8 bits, without its alpha."""
+    with contextlib.suppress(ImportError):  # pictures of phones, where the package is installed
+        importlib.import_module("pillow_heif").register_heif_opener()
     Image.init()
     with Image.open(path, formats=[name for name in Image.ID if name in DECODED]) as file:
         if math.prod(file.size) > MOST_PIXELS or max(file.size) > LONGEST_SIDE:
@@ -51,10 +54,13 @@ def upright_rgb(path: str) -> Image.Image:
         with contextlib.suppress(Exception):  # damaged EXIF data; the pixels are sound
             turn = UPRIGHT.get(file.getexif().get(ORIENTATION))
         picture = file.copy() if turn is None else file.transpose(turn)
-    if picture.mode in {"I", "F"}:
-        raise ValueError("32 bits a pixel, whose range is not known")
-    if picture.mode.startswith("I;16"):
-        picture = Image.fromarray(np.round(np.asarray(picture) / 257).astype(np.uint8))
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels")
+    if picture.mode.startswith("I"):  # 16 bits, which Pillow would clip to 8
+        values = np.asarray(picture)
+        if values.min() < 0 or values.max() > np.iinfo(np.uint16).max:
+            raise ValueError("pixels beyond 16 bits")
+        picture = Image.fromarray(np.round(values / 257).astype(np.uint8))
     return picture.convert("RGBA").convert("RGB")  # a palette needs both
 
 

@@ -35,8 +35,9 @@ class DiskSpace(Callback):
         if folder is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         run = Run(Path(folder))
-        # All processes go by the disk of rank 0.
-        found = _free_bytes(run.folder), _files_to_write(trainer, run)
+        # All processes go by the disk of rank 0, which the others may not see.
+        is_writer = trainer.is_global_zero
+        found = (_free_bytes(run.folder), _files_to_write(trainer, run)) if is_writer else (None, 0)
         free, files = trainer.strategy.broadcast(found)
         if free is None:
             return
@@ -71,20 +72,25 @@ def checkpoint_bytes(trainer: Trainer, module: LightningModule) -> int:
 def _state_bytes(optimizer: Optimizer) -> int:
     """Return the size of an optimizer's state after its first step.
 
-    Those of Adam's family, which have ``betas``, keep two numbers for each weight, and momentum is
-    one. Of others nothing is known.
+    Those of torch that have ``betas``, Adam's family, keep two numbers for each weight, and
+    momentum is one. Of others nothing is known. A weight that is frozen has no state yet.
     """
     options: dict[str, Any] = optimizer.defaults
-    numbers = 2 if "betas" in options else int(bool(options.get("momentum")))
-    return numbers * sum(_bytes_of(group["params"]) for group in optimizer.param_groups)
+    has_betas = "betas" in options and type(optimizer).__module__.startswith("torch.optim.")
+    numbers = 2 if has_betas else int(bool(options.get("momentum")))
+    weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    return numbers * _bytes_of(weight for weight in weights if weight.requires_grad)
 
 
 def _files_to_write(trainer: Trainer, run: Run) -> int:
-    """Return how many checkpoints more than now the disk holds at the moment of the most."""
+    """Return how many checkpoints more than now the disk holds at the moment of the most, at least.
+
+    With ``max_steps`` a training may end before it replaces one.
+    """
     files = [run.last_checkpoint, *([run.best_checkpoint] if trainer.enable_validation else [])]
     missing = sum(not file.is_file() for file in files)
-    is_replaced = missing < len(files) or trainer.max_epochs != 1
-    return missing + is_replaced
+    may_replace = missing < len(files) or trainer.max_epochs != 1
+    return missing + (may_replace and trainer.max_steps < 0)
 
 
 def _export_bytes(trainer: Trainer, module: LightningModule) -> int:

@@ -25,7 +25,8 @@ class SkippedImages(Callback):
         if not trainer.is_global_zero:
             return
         data = data_of(trainer)
-        leaks = leak_notes(data.load()) if stage == "fit" else []
+        reads = data.source.verify is not False
+        leaks = leak_notes(data.loaded(), reads=reads) if stage == "fit" else []
         for line in [*data.notes, *leaks]:
             open_console().print(line, soft_wrap=True, markup=False)
 

@@ -128,7 +128,8 @@ class CLI(SubcommandCLI):
         kwargs["enable_progress_bar"] = default_callbacks.on_terminal() if bar is None else bar
         if settings["profiler"] is None:
             kwargs["profiler"] = self._get(self.config_init, "profiler").profiler
-        require_hardware(settings["accelerator"], settings["precision"], settings["sync_batchnorm"])
+        trains_in_sync = self.subcommand == "fit" and settings["sync_batchnorm"]
+        require_hardware(settings["accelerator"], settings["precision"], trains_in_sync)
         if settings["precision"] is None:
             kwargs["precision"] = choose_precision(settings["accelerator"], self.model)
         trainer = super().instantiate_trainer(**kwargs)

@@ -32,8 +32,8 @@ def check(trainer: Trainer) -> None:
     if trainer.world_size != devices * nodes:
         raise UsageError(
             "trainer.devices",
-            expected=f"{trainer.world_size} devices in all, one for each process that the cluster "
-            "has started",
+            expected=f"{trainer.world_size} in all, one for each process that the cluster has "
+            "started",
             found=f"{devices} on {nodes} machines" if nodes > 1 else str(devices),
             remedy="set trainer.devices and trainer.num_nodes so, or start more processes",
         )

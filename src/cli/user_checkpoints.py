@@ -25,7 +25,12 @@ def check(config: Any) -> None:
         options = callback.get("init_args") or {}
         name = options.get("filename")
         # With a folder of its own it may have any name.
-        if name in _OWN and "dirpath" in options and options["dirpath"] is None:
+        if (
+            isinstance(name, str)
+            and name in _OWN
+            and "dirpath" in options
+            and options["dirpath"] is None
+        ):
             raise UsageError(
                 "trainer.callbacks.filename",
                 expected=f"another name than {name}, which is that of the run's own {_OWN[name]}",

@@ -88,6 +88,10 @@ class ImageDataModule(LightningDataModule):
         folder = self.source.own_folder
         return self.pinned.applied(parts, folder, self.class_names) if self.pinned else parts
 
+    def loaded(self) -> Parts[LabelledImages]:
+        """Return what :meth:`load` does, without loading again what is there."""
+        return self.load() if self._parts is None else self._parts
+
     def dataset(self, split: Split, *, augment: bool = False) -> TransformedDataset:
         """Return one split with the preprocessing of the evaluation, or with augmentation."""
         images, indices = self._part(split)

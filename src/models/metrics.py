@@ -41,7 +41,9 @@ class MeanLoss(Metric):
 
     def update(self, loss: Tensor, images: int) -> None:
         """Add the mean loss of a batch, and its number of images."""
-        self.total += loss.detach() * images
+        exact = loss.detach().to(torch.promote_types(loss.dtype, torch.float32))
+        # Not in place: a network in half precision casts the state, and the sum would be rounded.
+        self.total = self.total + exact * images
         self.images += images
 
     def compute(self) -> Tensor:

@@ -90,6 +90,26 @@ def test_a_trial_and_a_disk_of_unknown_size_are_not_checked(
     assert train("trainer.max_epochs=1") == 0
 
 
+def test_a_training_of_few_steps_may_end_before_it_replaces_a_checkpoint(
+    free: Callable[[float], None],
+) -> None:
+    free(2.5 * CHECKPOINT)
+    assert train("trainer.max_epochs=30", "trainer.max_steps=1") == 0
+
+
+class OneMoment(AdamW):
+    """An optimizer of somebody else, which may keep less than torch's."""
+
+
+def test_frozen_weights_and_unknown_optimizers_have_no_state_that_is_known() -> None:
+    model = TinyNet()
+    for parameter in model.network[0].parameters():
+        parameter.requires_grad_(False)
+    rest = sum(value.nbytes for value in model.parameters() if value.requires_grad)
+    assert disk_space._state_bytes(AdamW(model.parameters(), lr=0.1)) == 2 * rest
+    assert disk_space._state_bytes(OneMoment(model.parameters(), lr=0.1)) == 0
+
+
 OPTIMIZERS: dict[str, Callable[[Any], Optimizer]] = {
     "AdamW": lambda parameters: AdamW(parameters, lr=0.1),
     "Adam": lambda parameters: Adam(parameters, lr=0.1),

@@ -43,7 +43,7 @@ def test_fewer_processes_than_devices_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     set_variables(monkeypatch, **{**SLURM, "SLURM_NTASKS": "1"})
-    expected = r"^trainer\.devices: expected 1 devices in all, .*; found 2; "
+    expected = r"^trainer\.devices: expected 1 in all, one for each process .*; found 2; "
     with pytest.raises(UsageError, match=expected):
         check(trainer(tmp_path, **DDP))
 

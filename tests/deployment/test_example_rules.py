@@ -206,6 +206,7 @@ def animated(kind: str) -> bytes:
 
 ODD: dict[str, Callable[[], bytes]] = {
     **{content.__name__: content for content in damaged_images.READABLE},
+    "a_grey_picture_of_16_bits": lambda: b"P5 2 1 65535\n" + bytes([0, 0, 255, 255]),
     "an_animated_gif": lambda: animated("GIF"),
     "an_animated_webp": lambda: animated("WEBP"),
     "an_animated_png": lambda: animated("PNG"),

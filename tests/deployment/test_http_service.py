@@ -305,6 +305,29 @@ def test_a_connection_stays_open_between_requests_for_longer_than_a_head_may_tak
         assert answer_of(connection)[0] == 0  # before this end waits for too long
 
 
+def received(connection: socket.socket, end: bytes) -> bytes:
+    content = b""
+    while not content.endswith(end):
+        part = connection.recv(65536)
+        assert part, f"closed after {content!r}"
+        content += part
+    return content
+
+
+def test_a_connection_is_idle_once_the_rest_of_an_answered_body_has_come() -> None:
+    with (
+        started("idle_seconds=60", "head_seconds=1") as (port, _),
+        socket.create_connection(("127.0.0.1", port), timeout=20) as connection,
+    ):
+        head = b"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\n"
+        connection.sendall(head + b"ab")
+        assert received(connection, b"}").startswith(b"HTTP/1.1 405")
+        connection.sendall(b"cd")
+        time.sleep(2)
+        connection.sendall(IDLE)
+        assert received(connection, b'{"live":true}').startswith(b"HTTP/1.1 200")
+
+
 def test_a_connection_that_is_idle_for_too_long_is_closed() -> None:
     with (
         started("idle_seconds=0.7", "head_seconds=60") as (port, _),
@@ -705,10 +728,58 @@ def test_a_model_has_answered_alone_and_in_a_full_batch_before_the_service_is_re
     monkeypatch.setattr(service_module, "Model", Planted)
     if has_image:
         (tmp_path / "test_image.png").write_bytes(GOOD)
-    models = service_module.load_models(service_module.Settings(streams=2, largest_batch=4))
+    settings = service_module.Settings(streams=2, largest_batch=4)
+    models = service_module.load_models(settings, lambda: False)
     assert [model.number for model in models] == [0, 1]
     assert set(asked) == ({(0, 1), (0, 4), (1, 1), (1, 4)} if has_image else set())
     assert len(asked) == (12 if has_image else 0)
+
+
+class Planted:
+    """A model that has no answer for more images than ``most``, or for its image file."""
+
+    def __init__(self, most: int, *, is_readable: bool = True) -> None:
+        self.most, self.is_readable = most, is_readable
+        self.sizes: list[int] = []
+
+    def prepare(self, file: Path) -> bytes:
+        if not self.is_readable:
+            raise ValueError("8160x6144 pixels, more than 50000000")
+        return file.read_bytes()
+
+    def answer(self, images: list[bytes]) -> None:
+        self.sizes.append(len(images))
+        if len(images) > self.most:
+            raise RuntimeError("no answer")
+
+
+@pytest.fixture
+def warm_up(monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.syspath_prepend(ROOT / "examples" / "http_service")
+    return importlib.import_module("warming").warm_up
+
+
+def test_what_a_request_may_lack_does_not_end_the_service_before_the_first_one(
+    warm_up: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "test_image.png"
+    file.write_bytes(GOOD)
+    whole, alone, unreadable = Planted(4), Planted(1), Planted(4, is_readable=False)
+    for model in (whole, alone, unreadable):
+        warm_up(model, file, 4, lambda: False)
+    assert (whole.sizes, alone.sizes, unreadable.sizes) == ([1, 1, 1, 4, 4, 4], [1, 1, 1, 4], [])
+    with pytest.raises(RuntimeError, match="no answer"):
+        warm_up(Planted(0), file, 4, lambda: False)
+
+
+def test_a_service_that_is_told_to_end_answers_nothing_more_before_its_first_request(
+    warm_up: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "test_image.png"
+    file.write_bytes(GOOD)
+    model = Planted(4)
+    warm_up(model, file, 4, lambda: len(model.sizes) == 2)
+    assert model.sizes == [1, 1]
 
 
 def test_settings_that_an_editor_on_windows_has_saved_are_read(

@@ -20,6 +20,19 @@ def filled(batches: list[tuple[float, int]]) -> MeanLoss:
     return mean
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_a_network_in_half_precision_does_not_round_the_sum(dtype: torch.dtype) -> None:
+    mean = MeanLoss().to(dtype=dtype)  # as Lightning's bf16-true casts the network
+    for _ in range(2):
+        for _ in range(3000):
+            mean.update(torch.tensor(1.5, dtype=dtype), 32)
+        assert float(mean.compute()) == 1.5
+        mean.reset()
+    parent = torch.nn.Sequential(mean).to(torch.float64)
+    parent[0].update(torch.tensor(1 / 3, dtype=torch.float64), 3)
+    assert float(mean.compute()) == pytest.approx(1 / 3)
+
+
 def test_the_loss_is_the_mean_over_images_whatever_the_batches() -> None:
     assert float(filled(SHARES[0]).compute()) == pytest.approx(14 / 9)
     mean = filled([(float("nan"), 3), (1.0, 1)])

@@ -17,7 +17,7 @@ from src.errors import one_line
 _Keys = dict[str, str]  # the path of a file by its folder and name, or by its content
 
 
-def leak_notes(parts: Parts[LabelledImages]) -> list[str]:
+def leak_notes(parts: Parts[LabelledImages], *, reads: bool = True) -> list[str]:
     """Return a line for each two splits with files in common: accuracy there is too high.
 
     Linked folders are found at any size. In a data set of few files a copy of a file counts as
@@ -26,13 +26,16 @@ def leak_notes(parts: Parts[LabelledImages]) -> list[str]:
 
     Args:
         parts: the splits; those of a data set in memory are passed over.
+        reads: files may be read before training; else only linked folders are found.
     """
     files: dict[Split, list[str]] = {}
     for split in SPLITS:
         images, indices = parts[split]
         if isinstance(images, ImageFiles):
             files[split] = [images.paths[index] for index in indices.tolist()]
-    few = sum(map(len, files.values())) <= FEW
+    if len(files) < 2:  # noqa: PLR2004  # nothing to share
+        return []
+    few = reads and sum(map(len, files.values())) <= FEW
     keys = _by_content(files) if few else {split: _by_name(files[split]) for split in files}
     return [
         one_line(note)
@@ -72,7 +75,8 @@ def _by_content(files: Mapping[Split, list[str]]) -> dict[Split, _Keys]:
     These are files of a size that several splits have. Others are not read.
     """
     splits_by_size: dict[int, set[Split]] = {}
-    sizes = {path: _size(path) for paths in files.values() for path in paths}
+    every = [path for paths in files.values() for path in paths]
+    sizes = dict(zip(every, in_order(_size, every), strict=True))
     for split, paths in files.items():
         for path in paths:
             splits_by_size.setdefault(sizes[path], set()).add(split)

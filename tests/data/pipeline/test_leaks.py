@@ -39,6 +39,17 @@ def test_different_images_have_no_line(photos: Path) -> None:
     assert notes(photos) == []
 
 
+def test_no_file_is_read_where_the_user_has_refused_it(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(photos / "train", photos / "val")
+    parts = ImageFolder(str(photos), image_size=16, num_workers=0).load()
+    assert leak_notes(parts)
+    monkeypatch.setattr(leaks, "_hash", pytest.fail)
+    monkeypatch.setattr(leaks, "_size", pytest.fail)
+    assert leak_notes(parts, reads=False) == []
+
+
 def test_a_folder_that_is_a_link_to_training_is_told(photos: Path) -> None:
     (photos / "val").symlink_to("train")
     assert notes(photos) == [
