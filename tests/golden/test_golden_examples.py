@@ -20,7 +20,7 @@ from PIL import Image
 
 from tests.conftest import ROOT
 from tests.golden.pixels import GOLDEN, IDS
-from tests.golden.test_golden_pixels import REFUSED_BY_LINES_OF_USE, require_levels_off
+from tests.golden.test_golden_pixels import require_levels_off
 from tests.support import identity_models
 
 EXAMPLES = ROOT / "examples"
@@ -54,7 +54,7 @@ def test_the_python_example_reads_the_golden_rgb(tmp_path: Path) -> None:
     paths = golden_paths(CROP_BICUBIC, tmp_path / "pictures")
     model = identity_models.embedded_file(GOLDEN.rules[CROP_BICUBIC], tmp_path)
     program = EXAMPLES / "python" / "classify.py"
-    given = by_json([sys.executable, program, model], paths, REFUSED_BY_LINES_OF_USE)
+    given = by_json([sys.executable, program, model], paths, refused=set())
     require_levels_off(given, CROP_BICUBIC, most=1, share=0.02)
 
 
@@ -77,7 +77,7 @@ def test_the_openvino_example_prepares_the_golden_input(number: int, tmp_path: P
     paths = golden_paths(number, tmp_path / "pictures")
     program = EXAMPLES / "openvino" / "classify.py"
     model = tmp_path / "model.xml"
-    given = by_json([sys.executable, program, model], paths, REFUSED_BY_LINES_OF_USE)
+    given = by_json([sys.executable, program, model], paths, refused=set())
     require_levels_off(given, number, most=0, share=0)
 
 
