@@ -114,7 +114,7 @@ def opened(path: str) -> tuple[Any, dict[str, Any], list[str], bool]:
         precision = model.get_rt_info(["lightship", "inference_precision"]).value
     except Exception as error:  # of OpenVINO, or of another file's metadata
         sys.exit(f"error: {path} cannot be opened: {' '.join(str(error).split())}")
-    # Where the processor has bf16, OpenVINO would run a file of fp32 in it; elsewhere it emulates.
+    # OpenVINO would run a file of fp32 in bf16 if the processor has it, and emulate bf16 elsewhere.
     if "BF16" not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
         precision = "f32"
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision}

@@ -115,7 +115,7 @@ def test_two_processes_train_to_the_same_weights_as_one(whole: Path, place: Path
     require_close(checkpoint(place / "one"), whole)
     two, one = whole.parents[4], place / "one"
     assert scalars(two, "val/top1") == pytest.approx(scalars(one, "val/top1"), abs=1e-6)
-    # Of the 17 images one process has 9 and the other one 8.
+    # One process has 9 of the 17 images, and the other one 8.
     assert scalars(two, "val/loss") == pytest.approx(scalars(one, "val/loss"), rel=1e-3)
 
 
