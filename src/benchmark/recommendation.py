@@ -114,22 +114,33 @@ def recommend(
     )
 
 
+def intended(objective: Objective | None, images: ImageSample | None) -> Objective:
+    """Return the objective of a measurement: the user's, or else the one of its data set.
+
+    The default is the pipeline if the images of the data set are files, else the latency.
+    """
+    are_files = images is not None and images.are_files
+    return objective or ("pipeline" if are_files else "latency")
+
+
 def resolved(
     objective: Objective | None, rows: Rows, baseline: str, images: ImageSample | None
 ) -> Objective:
     """Return the objective to compare the rows of a device by.
 
-    The default is the pipeline if the images of the data set are files and each row that keeps the
-    budget has one, else the latency. A pipeline that the user chose is replaced by the latency only
-    where no row has one, as in a web page.
+    It is the one of :func:`intended`, but the latency takes the place of the pipeline where a row
+    that keeps the budget has none. A pipeline that the user chose stays if any row has one; in a web
+    page none has.
     """
+    meant = intended(objective, images)
+    if meant != "pipeline":
+        return meant
     if objective is None:
         compared = [row for row in rows if keeps_budget(row, baseline)]
-        are_files = images is not None and images.are_files
-        return "pipeline" if are_files and compared and all(map(_whole, compared)) else "latency"
-    if objective == "pipeline" and not any(map(_whole, rows)):
-        return "latency"
-    return objective
+        have_one = bool(compared) and all(map(_whole, compared))
+    else:
+        have_one = any(map(_whole, rows))
+    return "pipeline" if have_one else "latency"
 
 
 def _chosen(ranked: Rows, leads: _Leads, *, is_exact: bool) -> RowFigures:

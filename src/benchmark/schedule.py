@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from src.benchmark.concurrency import run_concurrently
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.recommendation import intended
 from src.benchmark.row import Row
 from src.benchmark.row_pipeline import PipelineFiles
 from src.system.console import Report
@@ -192,9 +193,8 @@ class Schedule:
 
     def _pipeline_part(self, files: PipelineFiles) -> float:
         """Return the pipelines' part of the time, as a share of that of a batch size."""
-        objective = self._options.objective
-        by_default = objective is None and files.sample.facts.are_files
-        return 1.0 if by_default or objective == "pipeline" else PIPELINE_PART
+        objective = intended(self._options.objective, files.sample.facts)
+        return 1.0 if objective == "pipeline" else PIPELINE_PART
 
     def _report_progress(self, step: str) -> None:
         limit = self._options.max_seconds

@@ -48,6 +48,8 @@ class MovingAverage(WeightAveraging):
         see :func:`src.models.builders.asks_for_version`.
         """
         super().on_save_checkpoint(trainer, pl_module, checkpoint)
+        if self._average_model is None:
+            return
         state = pl_module.state_dict()  # has the versions
         state.update(checkpoint["state_dict"])
         checkpoint["state_dict"] = state

@@ -295,11 +295,7 @@ def test_a_connection_stays_open_between_requests_for_longer_than_a_head_may_tak
     ):
         for _ in range(2):
             connection.sendall(IDLE)
-            content = b""
-            while not content.endswith(b'{"live":true}'):
-                part = connection.recv(65536)
-                assert part, "closed between two requests"
-                content += part
+            received(connection, b'{"live":true}')
             time.sleep(2)
         connection.sendall(b"GET /hea")  # a head that does not go on
         assert answer_of(connection)[0] == 0  # before this end waits for too long
