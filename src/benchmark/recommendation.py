@@ -129,8 +129,8 @@ def resolved(
     """Return the objective to compare the rows of a device by.
 
     It is the one of :func:`intended`, but the latency takes the place of the pipeline where a row
-    that keeps the budget has none. A pipeline that the user chose stays if any row has one; in a web
-    page none has.
+    that keeps the budget has none. A pipeline that the user chose stays if any row has one. In a
+    web page none has.
     """
     meant = intended(objective, images)
     if meant != "pipeline":
