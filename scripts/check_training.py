@@ -22,7 +22,6 @@ import restart_in_environment  # noqa: F401  # continues in .venv
 
 import argparse
 import itertools
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -34,13 +33,14 @@ import msgspec
 import numpy as np
 import onnxruntime
 import torch
+from kept_runs import trained
 from plain_int8 import int8_logits
 
 from src.benchmark.environment.description import git_commit
 from src.data.restore import data_of
 from src.export.source import Checkpoint
 from src.models.health import examine
-from src.run import folder as runs
+from src.run.folder import Run
 from src.system import atomic_files, machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--seeds", nargs="+", type=int, choices=SEEDS, default=list(SEEDS))
     parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
-    parser.add_argument("--root", type=Path, help="folder of the runs, which are kept there")
+    parser.add_argument("--root", type=Path, help="where runs are kept and found again")
     parser.add_argument("--figures", type=Path, default=FIGURES, help="file of the figures")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "training.md")
     parser.add_argument("--only-table", action="store_true", help="train nothing")
@@ -148,38 +148,41 @@ def main() -> None:
 
 def make(figures: Figures, wanted: Sequence[Key], root: Path | None, *, again: bool) -> None:
     """Train and look at what is not known yet, or at all."""
+    commit = git_commit()
     with tempfile.TemporaryDirectory() as scratch:
         for setting, model, seed in wanted:
             if figures.get((setting, model, seed)) is None or again:
-                folder = (root or Path(scratch)).resolve() / setting / str(seed)
+                # A run of another commit may have been trained by another recipe.
+                place = Path(commit or "unknown", setting, str(seed))
+                run = trained(
+                    model,
+                    words(setting, seed),
+                    (root or Path(scratch)).resolve() / place,
+                    "checkpoints/best.ckpt",
+                    again=again,
+                )
                 cell = Cell(
                     setting=setting,
                     model=model,
                     seed=seed,
-                    **measured(trained(folder, setting, model, seed)),
+                    **measured(run),
                     processor=machine.cpu_model(),
                     packages=f"torch {torch.__version__}, onnxruntime {onnxruntime.__version__}",
-                    commit=git_commit(),
+                    commit=commit,
                 )
                 figures.add(cell)
                 print(cell, flush=True)
 
 
-def trained(folder: Path, setting: str, model: str, seed: int) -> runs.Run:
-    """A run without exports and measurement."""
-    command = [
-        *(sys.executable, "-m", "src.train", f"model={model}", f"seed_everything={seed}"),
-        *(f"trainer.default_root_dir={folder}", "export.enabled=false", "benchmark.enabled=false"),
+def words(setting: str, seed: int) -> list[str]:
+    """The command line of a run without exports and measurement, without ``model=``."""
+    return [
+        *(f"seed_everything={seed}", "export.enabled=false", "benchmark.enabled=false"),
         *("profiler=none", *SETTINGS[setting][1]),
     ]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    found = runs.newest(folder, model, having="checkpoints/best.ckpt")
-    if found is None:
-        sys.exit(f"{model}: the training left no checkpoint in {folder}")
-    return found
 
 
-def measured(run: runs.Run) -> dict[str, Any]:
+def measured(run: Run) -> dict[str, Any]:
     """The test split through the network and through its plainest int8 file."""
     network = Checkpoint.read(run.best_checkpoint).network()
     data = data_of(run)

@@ -22,7 +22,9 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 _MAY_DIFFER = ("trainer.default_root_dir=", "ckpt_path=")
 
 
-def trained(model: str, words: Sequence[str], root: Path, having: str) -> Run:
+def trained(
+    model: str, words: Sequence[str], root: Path, having: str, *, again: bool = False
+) -> Run:
     """Return the newest finished run of a command line below ``root``, or a new one.
 
     Args:
@@ -30,9 +32,10 @@ def trained(model: str, words: Sequence[str], root: Path, having: str) -> Run:
         words: the command line of ``src.train`` without ``model=``.
         root: folder of the runs.
         having: a file that the run has, such as ``benchmark.json``.
+        again: train a new one in any case.
     """
     words = [f"model={model}", *words]
-    run = find(model, words, root, having)
+    run = None if again else find(model, words, root, having)
     if run is None:
         command = [sys.executable, "-m", "src.train", *words, f"trainer.default_root_dir={root}"]
         code = subprocess.run(command, check=False).returncode
@@ -81,14 +84,16 @@ def differences(run: Run, words: Sequence[str]) -> Iterator[str]:
 
 def _options(words: Sequence[str]) -> dict[str, object]:
     """Return the options of a command line and of its groups, except for that of the network."""
+    presets: dict[str, object] = {}
     options: dict[str, object] = {}
     for word in words:
-        group, _, name = word.partition("=")
-        if (CONFIGS / group).is_dir() and group != "model":
-            file = grammar.preset(CONFIGS, group, name)
-            options |= grammar.all_options([f"--config={file}"])
-    values = [word.partition("=") for word in words if "." in word.partition("=")[0]]
-    return options | {name: safe_yaml.load(text) for name, _, text in values}
+        name, _, text = word.partition("=")
+        if not (CONFIGS / name).is_dir():
+            options[name] = safe_yaml.load(text)
+        elif name != "model":
+            file = grammar.preset(CONFIGS, name, text)
+            presets |= grammar.all_options([f"--config={file}"])
+    return presets | options
 
 
 def _value(config: Mapping[str, Any], name: str) -> object:

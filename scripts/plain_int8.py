@@ -11,12 +11,14 @@ import torch
 from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
+BATCH = 8  # calibration keeps each layer's output: large batches at 224 pixels take gigabytes
+
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Calibration images, 32 at a time."""
+    """Calibration images, a batch at a time."""
 
     def __init__(self, images: torch.Tensor) -> None:
-        self._batches = iter(images.split(32))
+        self._batches = iter(images.split(BATCH))
 
     def get_next(self) -> dict[str, Any] | None:
         batch = next(self._batches, None)
@@ -50,5 +52,5 @@ def int8_logits(
         )
         session = onnxruntime.InferenceSession(quantized, providers=["CPUExecutionProvider"])
         return np.concatenate(
-            [session.run(None, {"images": part.numpy()})[0] for part in images.split(64)]
+            [session.run(None, {"images": part.numpy()})[0] for part in images.split(BATCH)]
         )

@@ -39,10 +39,12 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, int]]:
     """The trainings that were made; each takes no time."""
     made: list[tuple[str, str, int]] = []
 
-    def trained(folder: Path, setting: str, model: str, seed: int) -> None:
+    def trained(model: str, words: list[str], root: Path, having: str, *, again: bool) -> None:
+        assert f"seed_everything={root.name}" in words
+        assert having == "checkpoints/best.ckpt"
         if len(made) == 4:
             raise KeyboardInterrupt
-        made.append((setting, model, seed))
+        made.append((root.parent.name, model, int(root.name)))
 
     monkeypatch.setattr(check_training, "trained", trained)
     monkeypatch.setattr(check_training, "measured", lambda _: FIGURES)

@@ -17,7 +17,7 @@ from tests.conftest import ROOT
 
 WORDS = (
     *("experiment=source_report", "data.image_size=224", "trainer.limit_val_batches=3"),
-    "benchmark.batch_sizes=[1]",
+    *("benchmark.batch_sizes=[1]", "seed_everything=1"),
 )
 COMMAND = ["python", "-m", "src.train", "model=resnet34", *WORDS]
 BEST = "checkpoints/best.ckpt"
@@ -42,6 +42,7 @@ def plant(
     folder = root / "lightning_logs" / "resnet34" / f"version_{number}"
     (folder / "checkpoints").mkdir(parents=True)
     config: dict[str, Any] = {
+        "seed_everything": 1,
         "trainer": {"max_epochs": 2, "limit_val_batches": 3},
         "data": {"class_path": "src.data.Digits", "init_args": {"image_size": 224}},
         "profiler": {"windows": 2, "record_shapes": True},
@@ -85,6 +86,7 @@ def test_a_finished_training_with_the_same_options_is_found_again(tmp_path: Path
         ({"options": {"data/init_args/image_size": 64}}, "data.image_size is 64, not 224"),
         ({"options": {"trainer/max_epochs": 1}}, "trainer.max_epochs is 1, not 2"),
         ({"options": {"benchmark/batch_sizes": [8]}}, "benchmark.batch_sizes is [8], not [1]"),
+        ({"options": {"seed_everything": 0}}, "seed_everything is 0, not 1"),
         ({"options": {"profiler/windows": None}}, "profiler.windows is None, not 2"),
         ({"options": {"data": {}}}, "data.image_size is None, not 224"),
         ({"options": {"trainer": None}}, "trainer.max_epochs is None, not 2"),
