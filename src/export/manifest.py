@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import msgspec
@@ -154,8 +154,9 @@ def written_files(earlier: Export | Embedded | None) -> list[str]:
     return [file.path for file in earlier.files] if earlier else []
 
 
-def failed(manifest: Manifest) -> list[str]:
-    """Return the names of the formats, and of the folders of embedded files, that failed."""
-    names = [name for name, export in manifest.formats.items() if export.status == "failed"]
-    embedded = [export.embedded for export in manifest.formats.values() if export.embedded]
+def failed(manifest: Manifest, among: Collection[str]) -> list[str]:
+    """Return the names of formats among these, and of folders of embedded files, that failed."""
+    exports = {name: export for name, export in manifest.formats.items() if name in among}
+    names = [name for name, export in exports.items() if export.status == "failed"]
+    embedded = [export.embedded for export in exports.values() if export.embedded]
     return names + [file.folder for file in embedded if file.status == "failed"]

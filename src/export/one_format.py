@@ -17,6 +17,7 @@ from src.export.manifest import entry, listed, written_files
 from src.formats.base import Format
 from src.run.facts import ExportedFile
 from src.run.manifest import Embedded, Export
+from src.run.paths import CARD
 from src.system import atomic_files, os_errors
 from src.system.packages import missing_packages
 
@@ -54,7 +55,9 @@ def export_one(
     try:
         format_.python()  # before the time is taken: making an environment is no part of an export
         started = time.perf_counter()
-        with atomic_files.whole_folder(folder, replaced=written_files(earlier)) as fresh:
+        # The card tells of the earlier file; the next one is written when all formats are there.
+        replaced = [*written_files(earlier), CARD]
+        with atomic_files.whole_folder(folder, replaced=replaced) as fresh:
             with quiet():
                 details = format_.export(source, fresh)
                 read_by = format_.read_by(fresh)

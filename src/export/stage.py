@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ from src.models.health import examine
 from src.run import class_names
 from src.run.facts import HealthFacts
 from src.run.folder import Run
-from src.run.manifest import Manifest
+from src.run.manifest import Export, Manifest
 from src.system.console import Report
 
 PROBE = "probe.npz"
@@ -36,7 +37,9 @@ def export_run(
     """Write every named format of ``checkpoint`` into the run's ``exports/`` folder.
 
     A format that fails is recorded with its error; the others go on. Files that an earlier export
-    made of the same are kept, so that repeating an export that was killed finishes it.
+    made of the same are kept, so that repeating an export that was killed finishes it. Formats
+    that are not named stay in the manifest too, unless they are of other weights or other
+    calibration images, or their files were changed or removed.
 
     Args:
         run: of the checkpoint.
@@ -60,15 +63,16 @@ def export_run(
             f"(export.calibration_images={options.calibration_images})"
         )
     network = checkpoint.network()
-    manifest = head(run, checkpoint, network, data, calibration, selection)
     twin = twin_of(run, checkpoint)
+    manifest = msgspec.structs.replace(
+        head(run, checkpoint, network, data, calibration, selection), twin=twin.account
+    )
     plan = up_to_date.plan(run, manifest, selection, options, twin.graph)
     # Entries are removed before their files are replaced, and come back one at a time.
     manifest = msgspec.structs.replace(
         manifest,
         health=plan.health or _health(network, data, progress),
-        twin=twin.account,
-        formats=plan.whole,
+        formats=_in_order(plan, plan.whole),
         probe=plan.probed_from if plan.probe_files else None,
         probe_files=plan.probe_files,
     )
@@ -78,6 +82,11 @@ def export_run(
         progress(f"exported already: {', '.join(plan.whole)}")
         for line in up_to_date.of_other_processors(plan.whole):
             progress(line)
+    if plan.gone:
+        progress(
+            f"no longer listed: {', '.join(plan.gone)} (made of other weights or images, or "
+            "changed; name them in formats to export them again)"
+        )
     if plan.left:
         with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
             source = make_source(
@@ -94,6 +103,15 @@ def export_run(
             )
             manifest = _export_left(run, manifest, plan, source, options, progress)
     return manifest
+
+
+def _in_order(plan: Plan, exports: Mapping[str, Export]) -> dict[str, Export]:
+    """Return the entries of a manifest: those of earlier exports stay where they were."""
+    found = {**exports, **plan.others}
+    earlier = plan.before.formats if plan.before and plan.others else ()
+    asked_for = plan.made_from
+    names = dict.fromkeys([*earlier, *asked_for])
+    return {name: found[name] for name in names if name in found}
 
 
 def _calibrates(options: ExportOptions) -> bool:
@@ -137,20 +155,22 @@ def _export_left(
             earlier=earlier.get(name),
         )
         exports[name] = msgspec.structs.replace(export, made_from=plan.made_from[name])
-        manifest = msgspec.structs.replace(
-            manifest, formats={key: exports[key] for key in options.formats if key in exports}
-        )
+        manifest = msgspec.structs.replace(manifest, formats=_in_order(plan, exports))
         run.write_manifest(manifest)
     return manifest
 
 
-def require_success(manifest: Manifest) -> None:
+def require_success(manifest: Manifest, asked_for: Collection[str]) -> None:
     """Turn formats that failed into the command's failure.
+
+    Args:
+        manifest: of the export.
+        asked_for: the formats that were named. The failure of another one is of an earlier command.
 
     Raises:
         LightshipError: a format failed, or was not embedded.
     """
-    if names := failed(manifest):
+    if names := failed(manifest, asked_for):
         raise LightshipError(
             f"export.formats: {len(names)} failed ({', '.join(names)}); the reasons are above "
             "and in exports/manifest.json; files that were there before are as they were"

@@ -35,6 +35,8 @@ class Plan:
 
     before: Manifest | None  # of the earlier export, if there is one
     whole: dict[str, Export]  # formats that stay as they are
+    others: dict[str, Export]  # formats that are not asked for, and stay too
+    gone: list[str]  # formats that are not asked for, and would not fit to the new record
     left: list[str]
     made_from: dict[str, str]  # see made_from(), for each format
     probed_from: str  # the same for the reference outputs
@@ -53,7 +55,7 @@ def plan(
 
     Args:
         run: its ``exports/`` may hold an earlier export.
-        manifest: of the new export, before anything is exported.
+        manifest: of the new export, before anything is exported, with its twin.
         selection: images and labels by which a format chooses between recipes.
         options: of the new export.
         twin: of the same weights.
@@ -65,9 +67,11 @@ def plan(
     }
     probed_from = made_from(manifest, None, options)
     probe_files, whole = [], {}
+    is_same_record = before is not None and _decisive(before) == _decisive(manifest)
     if (
         earlier is not None
-        and earlier.probe == probed_from
+        and earlier.probe is not None
+        and is_same_record  # it decides the reference outputs
         and fingerprint.is_as_written(run.exports, earlier.probe_files)
     ):
         probe_files = earlier.probe_files
@@ -77,16 +81,45 @@ def plan(
             if name in earlier.formats
             and is_whole(earlier.formats[name], run.exports, name, origins[name])
         }
+    not_asked = {
+        name: export
+        for name, export in (before.formats if before else {}).items()
+        if name not in origins
+    }
+    is_same_twin = before is not None and before.twin == manifest.twin
+    others = {
+        name: export
+        for name, export in not_asked.items()
+        if is_same_record and _fits(export, run.exports, name, is_same_twin=is_same_twin)
+    }
     same_checkpoint = earlier is not None and earlier.checkpoint == manifest.checkpoint
     return Plan(
         before=before,
         whole=whole,
+        others=others,
+        gone=[name for name in not_asked if name not in others],
         left=[name for name in options.formats if name not in whole],
         made_from=origins,
         probed_from=probed_from,
         probe_files=probe_files,
         health=earlier.health if earlier is not None and same_checkpoint else None,
     )
+
+
+def _fits(export: Export, exports: Path, name: str, *, is_same_twin: bool) -> bool:
+    """Return True if an entry of the same record is still true.
+
+    The options by which its file was made may be others than those of the export now.
+
+    Args:
+        export: of an earlier manifest, of the same weights and calibration images.
+        exports: the folder of all formats.
+        name: of the format.
+        is_same_twin: True if the run's int8 twin is that of the earlier manifest.
+    """
+    if name not in formats.names() or (formats.get(name).of_twin and not is_same_twin):
+        return False
+    return export.status != "ok" or _is_as_written(export, exports, name)
 
 
 def made_from(
@@ -183,9 +216,14 @@ def is_whole(export: Export, exports: Path, name: str, origin: str) -> bool:
     """
     if export.status != "ok" or export.made_from != origin:
         return False
-    embedded = export.embedded
-    if embedded and embedded.status != "ok":
+    if export.embedded and export.embedded.status != "ok":
         return False
+    return _is_as_written(export, exports, name)
+
+
+def _is_as_written(export: Export, exports: Path, name: str) -> bool:
+    """Return True if the files of an entry are unchanged."""
+    embedded = export.embedded
     try:
         if embedded and not fingerprint.is_as_written(exports / embedded.folder, embedded.files):
             return False

@@ -9,6 +9,7 @@ from pathlib import Path
 from src.errors import UsageError
 from src.system import links, quoting
 
+CARD = "README.md"  # of an exported format, in its folder
 CHECKPOINTS = "checkpoints"
 LAST = f"{CHECKPOINTS}/last.ckpt"  # exported if no weights were validated
 

@@ -22,7 +22,7 @@ from src.bundle.packages import Software
 from src.bundle.stage import _measured
 from src.cli.stage_command import parse
 from src.data.preprocessing import Preprocessing
-from src.errors import UsageError
+from src.errors import LightshipError, UsageError
 from src.export import stage, up_to_date
 from src.export.options import ExportOptions
 from src.export.source import Checkpoint
@@ -78,7 +78,7 @@ def export(run: Run, **options: Any) -> list[str]:
         checkpoint = Checkpoint.read(run.best_checkpoint)
         manifest = stage.export_run(run, checkpoint, DATA, chosen, lambda *_: None)
     assert manifest == run.read_manifest()
-    assert list(manifest.formats) == chosen.formats
+    assert set(chosen.formats) <= set(manifest.formats)
     return made
 
 
@@ -118,6 +118,82 @@ def test_what_is_not_whole_is_made_again(run: Run) -> None:
         spoil()
         assert export(run) == ["eager", "torchscript"]
         assert export(run) == []
+
+
+def test_formats_that_are_not_named_stay_in_the_record(tmp_path: Path) -> None:
+    run = Run(tmp_path / "small" / "version_0")
+    save(run, 0)
+    assert export(run, formats=["torchscript"]) == ["torchscript"]
+    before = run.read_manifest()
+    assert export(run, formats=["eager"]) == ["eager"]
+    after = run.read_manifest()
+    assert list(after.formats) == ["torchscript", "eager"]
+    assert after.formats["torchscript"] == before.formats["torchscript"]
+    # Neither again=true nor an option of one export says anything about the files of another.
+    for options in ({"again": True}, {"max_accuracy_drop": 0.05}):
+        assert export(run, formats=["eager"], **options) == ["eager"]
+        assert run.read_manifest().formats["torchscript"] == before.formats["torchscript"]
+    assert export(run) == ["eager"]
+
+
+def _of_other_weights(run: Run) -> None:
+    save(run, 1)
+
+
+def _with_a_changed_file(run: Run) -> None:
+    (run.exports / "torchscript" / "model.pt").write_bytes(b"changed")
+
+
+def _without_the_folder(run: Run) -> None:
+    shutil.rmtree(run.exports / "torchscript")
+
+
+def _of_a_format_that_is_gone(run: Run) -> None:
+    manifest = json.loads(run.manifest.read_text())
+    manifest["formats"]["from_elsewhere"] = manifest["formats"].pop("torchscript")
+    run.manifest.write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [_of_other_weights, _with_a_changed_file, _without_the_folder, _of_a_format_that_is_gone],
+)
+def test_a_record_lists_no_file_that_is_not_of_it(spoil: Callable[[Run], None], run: Run) -> None:
+    spoil(run)
+    told: list[str] = []
+    chosen = ExportOptions(formats=["eager"])
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+    stage.export_run(run, checkpoint, DATA, chosen, lambda what, *_: told.append(what))
+    assert list(run.read_manifest().formats) == ["eager"]
+    assert any(line.startswith("no longer listed: ") for line in told)
+
+
+def test_other_calibration_images_are_of_another_record(run: Run) -> None:
+    assert export(run, formats=["eager"], calibration_images=2) == ["eager"]
+    assert list(run.read_manifest().formats) == ["eager"]
+
+
+def test_the_failure_of_an_earlier_export_is_not_that_of_this_one(run: Run) -> None:
+    manifest = as_dict(run.read_manifest())
+    manifest["formats"]["torchscript"].update(status="failed", reason="no memory")
+    run.manifest.write_text(json.dumps(manifest))
+    export(run, formats=["eager"])
+    after = run.read_manifest()
+    assert after.formats["torchscript"].status == "failed"
+    stage.require_success(after, ["eager"])
+    with pytest.raises(LightshipError, match=r"1 failed \(torchscript\)"):
+        stage.require_success(after, ["eager", "torchscript"])
+
+
+def test_no_card_of_an_earlier_file_is_beside_a_new_one(run: Run) -> None:
+    cards.write(run)
+    card = run.exports / "torchscript" / "README.md"
+    assert card.is_file()
+    save(run, 1)
+    assert export(run) == ["eager", "torchscript"]
+    assert not card.exists()
+    cards.write(run)
+    assert card.is_file()
 
 
 def test_what_a_user_put_beside_an_export_stays(run: Run) -> None:
@@ -194,7 +270,8 @@ def test_a_measurement_of_the_same_files_is_found(run: Run) -> None:
         run.benchmark.write_text(json.dumps({**results, **change}))
         assert measured.find(run, options, scored) is None, change
     run.benchmark.write_text(json.dumps(results))
-    export(run, again=True, formats=["eager"])
+    shutil.rmtree(run.exports / "torchscript")
+    export(run, formats=["eager"])
     assert measured.find(run, options, scored) is None
     export(run, again=True)
     run.benchmark.write_text(json.dumps(measurement(run, options)))
@@ -295,7 +372,7 @@ def test_what_was_exported_anew_is_not_taken_for_what_was_measured(run: Run) -> 
 def test_a_card_has_no_figures_of_another_file(run: Run) -> None:
     write_measurement(run)
     cards.write(run)
-    card = run.exports / "eager" / cards.NAME
+    card = run.exports / "eager" / "README.md"
     assert "Nothing was measured" not in card.read_text()
     lengthened(run.exports / "eager" / "model.safetensors")
     cards.write(run)

@@ -63,7 +63,7 @@ def export(run: Run, names: list[str]) -> None:
     manifest = stage.export_run(
         run, Checkpoint.read(run.best_checkpoint), DATA, options, no_progress
     )
-    stage.require_success(manifest)
+    stage.require_success(manifest, names)
 
 
 class Photos:

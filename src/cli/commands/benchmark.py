@@ -29,6 +29,7 @@ def main() -> None:
         other_version.main()
         return
     # These import torch, Lightning or matplotlib, which --help does not need.
+    from src.benchmark import exported_preprocessing
     from src.benchmark.suite import measure_unless_done
     from src.cli import run_splits
     from src.data.restore import data_of
@@ -44,6 +45,7 @@ def main() -> None:
         )
         run.remove_unfinished()
         data = data_of(run)
+        exported_preprocessing.require_same(run, data)
         console = open_console()
         earlier = EarlierResults(run)
         command = typed("src.benchmark", without_again(sys.argv[1:]))

@@ -46,7 +46,7 @@ def main() -> None:
         cards.write(run)
         for line in exported.lines(manifest):
             console.print(line, soft_wrap=True, markup=False)
-        require_success(manifest)
+        require_success(manifest, options.formats)
 
 
 def with_baseline(run: Run, options: ExportOptions) -> ExportOptions:

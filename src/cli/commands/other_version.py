@@ -32,6 +32,7 @@ def main() -> None:
         LightshipError: a file regressed, or with ``strict`` it cannot be told.
     """
     from src.benchmark.other_version import VersionOptions, compare_versions
+    from src.benchmark import exported_preprocessing
     from src.cli import run_splits
     from src.data.restore import data_of
     from src.report.sections.versions import sentences
@@ -42,6 +43,7 @@ def main() -> None:
         require_writable(run, run.versions)
         run.remove_unfinished()
         data = data_of(run)
+        exported_preprocessing.require_same(run, data)
         console = open_console()
         advice = f"start again with: {typed('src.benchmark', sys.argv[1:])}"
         with resume_advice(lambda: advice), StageDisplay(console) as report:

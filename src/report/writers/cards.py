@@ -10,10 +10,9 @@ from src.report.sections.card import File, card_of
 from src.run import fingerprint
 from src.run.folder import Run
 from src.run.manifest import Manifest
+from src.run.paths import CARD
 from src.run.results import Results
 from src.system import atomic_files, quoting
-
-NAME = "README.md"
 
 
 def write(run: Run) -> None:
@@ -29,7 +28,7 @@ def write(run: Run) -> None:
         if folder.is_dir():
             present = fingerprint.now(folder, manifest.formats[name].files)
             files = [File(file.path, file.bytes, file.sha256 or "") for file in present]
-            atomic_files.write_text(folder / NAME, card(name, manifest, files, results))
+            atomic_files.write_text(folder / CARD, card(name, manifest, files, results))
 
 
 def card(name: str, manifest: Manifest, files: Sequence[File], results: Results | None) -> str:
