@@ -1,4 +1,4 @@
-"""Check that images go into a run's files by the preprocessing that the files were exported with."""
+"""Check that a run's files are measured with the preprocessing that they were exported with."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class _Data(Protocol):
 
 
 def require_same(run: Run, data: _Data) -> None:
-    """Refuse data that are preprocessed in another way than the manifest of the run's files says.
+    """Refuse data with another preprocessing than the manifest of the run's files has.
 
-    A resumed training that was stopped early leaves new options beside the files of the earlier one.
+    A resumed training that was stopped early leaves its options beside the earlier files.
 
     Raises:
         UsageError: the run's configuration has another preprocessing than its exports.

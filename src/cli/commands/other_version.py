@@ -31,8 +31,8 @@ def main() -> None:
         UsageError: the command line is wrong, or the version cannot be installed.
         LightshipError: a file regressed, or with ``strict`` it cannot be told.
     """
-    from src.benchmark.other_version import VersionOptions, compare_versions
     from src.benchmark import exported_preprocessing
+    from src.benchmark.other_version import VersionOptions, compare_versions
     from src.cli import run_splits
     from src.data.restore import data_of
     from src.report.sections.versions import sentences
