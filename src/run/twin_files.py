@@ -111,6 +111,28 @@ class TwinFiles:
         else:
             self.graph.unlink(missing_ok=True)
         self._write(self.run.twin_record, record)
+        self.without_gain.unlink(missing_ok=True)
+        self._remove_unfinished(trainings)
+
+    def set_aside(self, record: Twin, trainings: Collection[str]) -> None:
+        """Keep the finished twin, and beside it the account of an attempt that gained nothing.
+
+        Args:
+            record: of the attempt.
+            trainings: names of the folders of the finished twin's trainings.
+        """
+        self._write(self.without_gain, record)
+        self._remove_unfinished(trainings)
+
+    def read_without_gain(self) -> Twin | None:
+        """Return the account of a later attempt that gained nothing; None if there is none.
+
+        Raises:
+            UsageError: the file is not as ``src.twin`` writes it.
+        """
+        return _read(self.without_gain)
+
+    def _remove_unfinished(self, trainings: Collection[str]) -> None:
         self.unfinished_record.unlink(missing_ok=True)
         self.unfinished_graph.unlink(missing_ok=True)
         for folder in self.run.twin.iterdir():
@@ -127,6 +149,11 @@ class TwinFiles:
     def unfinished_record(self) -> Path:
         """Account of a twin that is being made."""
         return self.run.own("twin", "unfinished.json")
+
+    @property
+    def without_gain(self) -> Path:
+        """Account of an attempt that gained nothing, beside a finished twin of the same weights."""
+        return self.run.own("twin", "without_gain.json")
 
     @property
     def _training(self) -> Path:

@@ -33,7 +33,8 @@ def make_twin(run: Run, options: TwinOptions, command: str, report: Report) -> T
         report: told what comes next.
 
     Returns:
-        The record, as it was written to ``twin/twin.json``.
+        The record, as it was written to ``twin/twin.json``, or to ``twin/without_gain.json`` where
+        an earlier twin stays.
 
     Raises:
         UsageError: the run cannot be read, or another process makes its twin.
@@ -48,31 +49,48 @@ def make_twin(run: Run, options: TwinOptions, command: str, report: Report) -> T
 def _made(making: Making, files: TwinFiles, command: str) -> Twin:
     """Make the twin while no other process does."""
     options = making.options
-    finished, begun = earlier(files, again=options.again)
-    number = max((each.making for each in (finished, begun) if each is not None), default=-1) + 1
+    finished, begun, failed = earlier(files, again=options.again)
+    records = (finished, begun, failed)
+    number = max((each.making for each in records if each is not None), default=-1) + 1
     if begun is not None and (options.again or begun.key != making.key):
         begun = None
     if begun is None and finished is not None and not options.again:
         is_same = finished.key == making.key
         if is_same and (finished.reason is not None or files.is_whole(finished)):
             return finished
+        if failed is not None and failed.key == making.key and is_kept(files, finished, making):
+            return failed
     seed_everything(making.seed, workers=True, verbose=False)
     account = Account(begun or _surveyed(making, number, command), files.write_unfinished)
     account.note()
     if account.record.plan is not None:
         result.train(making.continuing(account.record), account)
-    files.finish(account.record, [making.folder(phase, account.record) for phase in _PHASES])
-    return account.record
+    record = account.record
+    if record.reason is not None and finished is not None and is_kept(files, finished, making):
+        files.set_aside(record, [making.folder(phase, finished) for phase in _PHASES])
+    else:
+        files.finish(record, [making.folder(phase, record) for phase in _PHASES])
+    return record
 
 
-def earlier(files: TwinFiles, *, again: bool) -> tuple[Twin | None, Twin | None]:
-    """Return the records of a finished twin and of one that was begun.
+def is_kept(files: TwinFiles, finished: Twin, making: Making) -> bool:
+    """Return True if a finished twin is whole and of the weights that a twin is made of now.
+
+    Another attempt that gains nothing, with other options or by the times of a busier machine, says
+    nothing against it.
+    """
+    is_same = finished.checkpoint_sha256 == making.checkpoint.sha256
+    return is_same and finished.is_complete and files.is_whole(finished)
+
+
+def earlier(files: TwinFiles, *, again: bool) -> tuple[Twin | None, Twin | None, Twin | None]:
+    """Return the records of a finished twin, of one that was begun and of one without a gain.
 
     Raises:
         UsageError: one cannot be read, and ``again`` is not set.
     """
     records: list[Twin | None] = []
-    for read in (files.read, files.read_unfinished):
+    for read in (files.read, files.read_unfinished, files.read_without_gain):
         try:
             records.append(read())
         except UsageError as error:
@@ -84,8 +102,8 @@ def earlier(files: TwinFiles, *, again: bool) -> tuple[Twin | None, Twin | None]
                     remedy="again=true makes the twin anew",
                 ) from error
             records.append(None)
-    finished, begun = records
-    return finished, begun
+    finished, begun, failed = records
+    return finished, begun, failed
 
 
 def _surveyed(making: Making, number: int, command: str) -> Twin:

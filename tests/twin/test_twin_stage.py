@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -176,12 +177,47 @@ def test_other_options_are_another_making(run: Run, steps: Steps) -> None:
     assert steps.done == ["survey", "trained"] * 3
 
 
-def test_no_twin_removes_an_earlier_one(run: Run, steps: Steps) -> None:
-    make(run)
+@pytest.mark.parametrize("options", [{"again": True}, {"epochs": 2}, {"max_minutes": 3.0}])
+def test_an_attempt_without_a_gain_keeps_an_earlier_twin(
+    options: dict[str, Any], run: Run, steps: Steps
+) -> None:
+    first = make(run)
+    files = TwinFiles(run)
+    trainings = sorted(path.name for path in run.twin.glob("distillation-*"))
     steps.reason = "nothing is gained"
-    made = make(run, again=True)
+    made = make(run, **options)
     assert made.reason == "nothing is gained"
-    assert not TwinFiles(run).graph.is_file()
+    assert files.read() == first
+    assert files.is_whole(first)
+    assert sorted(path.name for path in run.twin.glob("distillation-*")) == trainings
+    # The same words find the same answer, and the words of the twin find the twin.
+    steps.done.clear()
+    options.pop("again", None)
+    assert make(run, **options) == (made if options else first)
+    assert make(run) == first
+    assert steps.done == []
+    steps.reason = None
+    assert make(run, again=True).is_complete
+    assert not files.without_gain.exists()
+
+
+@pytest.mark.parametrize("spoil", ["weights", "graph"])
+def test_no_twin_removes_an_earlier_one_that_is_of_no_use(
+    spoil: str, run: Run, steps: Steps
+) -> None:
+    first = make(run)
+    files = TwinFiles(run)
+    if spoil == "weights":
+        files._write(
+            run.twin_record, msgspec.structs.replace(first, checkpoint_sha256="other", key="other")
+        )
+    else:
+        files.graph.write_bytes(b"damaged")
+    steps.reason = "nothing is gained"
+    made = make(run)
+    assert made.reason == "nothing is gained"
+    assert not files.graph.is_file()
+    assert files.read() == made
     assert make(run) == made
 
 
@@ -214,7 +250,7 @@ def test_an_export_says_why_there_is_no_twin(run: Run, steps: Steps) -> None:
     TwinFiles(run)._write(run.twin_record, of_other)
     assert "of other weights" in twin_of(run, checkpoint).missing
     steps.reason = "nothing is gained"
-    make(run, again=True)
+    make(run, again=True)  # there is none of these weights
     of_run = twin_of(run, checkpoint)
     assert of_run.missing == "no int8 twin was made: nothing is gained"
     assert isinstance(of_run.account, TwinAccount)

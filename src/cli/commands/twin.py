@@ -38,6 +38,7 @@ def main() -> None:
     from src.backends.onnx.twin import against_exported, sentences
     from src.report.sections import twin
     from src.report.writers.console import show_lines
+    from src.run.twin_files import TwinFiles
     from src.twin.stage import make_twin
 
     log_filters.silence_lightning()
@@ -52,9 +53,12 @@ def main() -> None:
             StageDisplay(console) as report,
         ):
             record = make_twin(run, options, command, report)
+        is_kept = TwinFiles(run).without_gain.is_file()
         show_lines([*twin.tried(record)], console)
         if record.reason is not None:
             show_lines([f"No twin: {record.reason}."], console, style="bold")
+            if is_kept:
+                show_lines([f"The earlier twin stays: {run.twin_record}"], console)
             return
         show_lines([*sentences(record), *against_exported(record)], console, style="bold")
         show_lines(
