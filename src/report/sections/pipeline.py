@@ -244,9 +244,9 @@ def _notes(results: Results, sample: ImageSample) -> Iterator[str]:
             "changed answers, delta and verdict compare the row's own answers after either on all "
             f"images of the {results.dataset.split} split, with a budget of "
             f"{points(results.options.max_accuracy_drop)}, tested as those of an int8 file. "
-            "Changed answers have Wilson's 95 % interval of their share. Each interval is one of its "
-            "own; a bundle ships a decoder that keeps the budget and is faster by Holm's correction "
-            "for the decoders of its row."
+            "Changed answers have Wilson's 95 % interval of their share. Each interval is one of "
+            "its own; a bundle ships a decoder that keeps the budget and is faster by Holm's "
+            "correction for the decoders of its row."
         )
     yield from _left_out(results)
 
