@@ -174,7 +174,8 @@ def planted(text: str) -> dict[str, Any]:
     found["dataset"] |= {"name": text, "split": text}
     found["calibration"]["split"] = text
     texts = ("cpu", "frequency_governor", "system", "python")
-    found["environment"] |= {**dict.fromkeys(texts, text), "isa": [text], "packages": {text: text}}
+    named = {key: {text: text} for key in ("packages", "variables")}
+    found["environment"] |= {**dict.fromkeys(texts, text), "isa": [text], **named}
     return found
 
 

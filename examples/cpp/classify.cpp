@@ -3,10 +3,12 @@
 // examples/cpp/build classify
 // ./classify RUN/exports/torchscript/model.pt image.ppm    (magick photo.jpg -auto-orient image.ppm)
 
+#include <ATen/Parallel.h>
 #include <torch/script.h>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <fstream>
 #include <iomanip>
 #include <iostream>
@@ -120,7 +122,8 @@ torch::Tensor preprocess(torch::Tensor picture, const std::string& rule) {
   if (value_of(rule, "resize") == "\"squash\"") {
     resize(size, size);
   } else {  // a very long picture without its ends, the shorter side to its size, the middle
-    const auto to = std::llround(size / numbers_of(rule, "crop_share")[0]);
+    // A half is rounded to even, as Python's round() does.
+    const auto to = static_cast<int64_t>(std::nearbyint(size / numbers_of(rule, "crop_share")[0]));
     const int64_t shorter = std::min(picture.size(2), picture.size(3));
     for (const int64_t axis : {2, 3}) {
       const int64_t beyond = std::max<int64_t>(picture.size(axis) - 32 * shorter, 0);
@@ -139,8 +142,18 @@ torch::Tensor preprocess(torch::Tensor picture, const std::string& rule) {
   return ((scaled - column("mean")) / column("std")).contiguous();
 }
 
+// The cores of `cores` that the quota of a container allows. CPU_MAX is the path of its cpu.max.
+int usable_cores(int cores) {
+  const char* named = std::getenv("CPU_MAX");
+  std::ifstream file(named ? named : "/sys/fs/cgroup/cpu.max");
+  double quota = 0, period = 0;
+  if (!(file >> quota >> period) || quota <= 0 || period <= 0) return cores;  // "max", or no quota
+  return static_cast<int>(std::clamp(std::ceil(quota / period), 1.0, std::max(1.0, double(cores))));
+}
+
 int main(int argc, char** argv) try {
   if (argc < 3) throw std::runtime_error("usage: classify MODEL IMAGE.ppm...");
+  at::set_num_threads(usable_cores(at::get_num_threads()));  // it goes by the cores of the machine
   torch::jit::ExtraFilesMap extra{{"lightship.json", ""}};
   auto model = torch::jit::load(argv[1], torch::kCPU, extra);
   const std::string metadata = extra.at("lightship.json");

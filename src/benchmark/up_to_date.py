@@ -204,4 +204,5 @@ def _machine(described: Environment) -> tuple[object, ...]:
     """
     gpu = described.gpu.name if described.gpu else None
     cores = described.usable_cores, described.threads
-    return described.cpu, sorted(described.isa), *cores, described.packages, gpu
+    variables = described.variables or {}
+    return described.cpu, sorted(described.isa), *cores, described.packages, gpu, variables

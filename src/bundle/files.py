@@ -9,6 +9,7 @@ import msgspec
 from src import formats
 from src.errors import UsageError
 from src.formats.base import Bundling
+from src.predict.exported import require_known
 from src.run import fingerprint
 from src.run.folder import Run
 from src.run.manifest import Manifest
@@ -126,3 +127,21 @@ def description(
         "preprocessing": rule,
         "input": msgspec.to_builtins(manifest.formats[name].takes),
     }
+
+
+def require_unchanged(run: Run, manifest: Manifest, name: str) -> None:
+    """Refuse files that were replaced while the bundle was made: its parts may be of two exports.
+
+    Raises:
+        UsageError: the run's record or the files of the format are others now.
+    """
+    now = run.read_manifest()
+    if now.checkpoint == manifest.checkpoint and now.formats.get(name) == manifest.formats[name]:
+        require_known(run, manifest, name)
+        return
+    raise UsageError(
+        "RUN",
+        expected="a run that no other command exports meanwhile",
+        found=f"{run.folder}, whose {name} was exported again",
+        remedy="wait until that has ended, then run the command again",
+    )

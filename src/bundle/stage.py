@@ -18,7 +18,13 @@ from src.benchmark.up_to_date import has_present_packages
 from src.bundle import archive, exam, licences, own_program, packages, sbom, serving, signature
 from src.bundle import decoder as decoders
 from src.bundle.card import Shipment, card
-from src.bundle.files import DESCRIPTION, description, model_files, require_bundling
+from src.bundle.files import (
+    DESCRIPTION,
+    description,
+    model_files,
+    require_bundling,
+    require_unchanged,
+)
 from src.bundle.options import BundleOptions
 from src.data.pipeline.image_file import read_image
 from src.data.restore import data_of
@@ -139,6 +145,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
         contents[sbom.FILE] = sbom.bill(
             manifest, name, software, contents, bundling.files, licence, images
         )
+    require_unchanged(run, manifest, name)
     contents |= signature.seals(Path(options.output).stem, contents, signer)  # the last ones
     archive.write(Path(options.output), contents)
     return {name: len(contents[name]) for name in sorted(contents)}

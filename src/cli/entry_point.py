@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Callable
 
 from src.errors import LightshipError
-from src.system import log_filters, os_errors, signals, standard_output
+from src.system import log_filters, os_errors, runtime_variables, signals, standard_output
 from src.system.signals import Stopped
 
 
@@ -22,6 +23,8 @@ def run_command(command: Callable[[], None]) -> None:
             # A file's name may contain characters that the encoding of the output lacks.
             stream.reconfigure(errors="backslashreplace")
     with standard_output.tolerating_closed_output():
+        for line in runtime_variables.drop_other_precision(os.environ):
+            print(f"note: {line}", file=sys.stderr)
         _run(command)
 
 

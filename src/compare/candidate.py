@@ -192,18 +192,22 @@ def front(group: Sequence[Candidate]) -> list[Candidate]:
     return [ranked[index] for index in pareto.front(points)]
 
 
+def within(group: Sequence[Candidate], seconds: float) -> list[Candidate]:
+    """Return the candidates below a latency in seconds that keep their accuracy budget."""
+    return [
+        candidate
+        for candidate in group
+        if candidate.keeps_budget and candidate.cell.p50_s < seconds
+    ]
+
+
 def best_within(group: Sequence[Candidate], seconds: float) -> Candidate | None:
     """Return the most accurate candidate below a latency in seconds; None if there is none.
 
     It must keep its accuracy budget. Of equally accurate candidates the fastest is returned.
     """
-    fast = [
-        candidate
-        for candidate in group
-        if candidate.keeps_budget and candidate.cell.p50_s < seconds
-    ]
     return max(
-        fast,
+        within(group, seconds),
         key=lambda candidate: (candidate.accuracy.top1, -candidate.cell.p50_s),
         default=None,
     )

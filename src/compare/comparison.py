@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from src.compare import conditions, embedded
-from src.compare.candidate import Candidate, batch_size, best_within, candidates, front, groups
+from src.compare import conditions, embedded, file_to_ship
+from src.compare.candidate import Candidate, batch_size, candidates, front, groups
 from src.compare.collection import Measured, TakenExam
 from src.compare.comparability import Testbed, TestSet, assumed_same
 from src.compare.exam_result import exam_in_words
@@ -210,39 +210,10 @@ class Comparison:
         """
         lines = [exam_in_words(taken, self.measurements) for taken in self.exams]
         if self.seconds is not None:
-            lines += self._files_to_ship(self.seconds)
+            lines += file_to_ship.sentences(
+                self.groups, self.size, self.seconds, has_one_budget=self._has_one_budget
+            )
         return [one_line(line) for line in lines]
-
-    def _files_to_ship(self, seconds: float) -> Iterator[str]:
-        """Yield a sentence with the file to ship for each place and set of images."""
-        for (testbed, test_set), group in self.groups.items():
-            below = f"Under {1e3 * seconds:g} ms at batch {self.size} on {testbed}"
-            best = best_within(group, seconds)
-            comparable = [candidate for candidate in group if not candidate.embedded]
-            if not comparable:
-                continue
-            if best is None:
-                fastest = min(comparable, key=lambda candidate: candidate.cell.p50_s)
-                verdict = f"verdict {verdicts.cell(fastest.row).text}"
-                yield (
-                    f"{below}: nothing that keeps its accuracy budget; the fastest is "
-                    f"{fastest.name}, {_figures(fastest)}, "
-                    f"{verdict if fastest.holds else 'which does not hold there'}."
-                )
-            else:
-                budget = (
-                    "" if self._has_one_budget else f", within {points(best.budget)} of accuracy"
-                )
-                yield (
-                    f"{below}: {best.name}, {_figures(best)}{budget}, on {test_set} ({best.run})."
-                )
-
-
-def _figures(candidate: Candidate) -> str:
-    return (
-        f"p50 {1e3 * candidate.cell.p50_s:.2f} ms, top-1 {100 * candidate.accuracy.top1:.2f} %, "
-        f"{(candidate.row.size_bytes or 0) / 1e6:.1f} MB"
-    )
 
 
 def _letter(kind: str, number: int) -> str:

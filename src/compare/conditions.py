@@ -87,6 +87,10 @@ _CONDITIONS: dict[str, Callable[[Environment], str]] = {
     "container's limit": _quota,
     "number of usable cores": lambda environment: str(environment.usable_cores),
     "frequency governor": lambda environment: environment.frequency_governor or "unknown",
+    "environment of runtimes": lambda environment: (
+        ", ".join(f"{name}={value}" for name, value in (environment.variables or {}).items())
+        or "no variables"
+    ),
 }
 
 

@@ -48,6 +48,8 @@ class Environment(Record, frozen=True, kw_only=True):
     python: Text
     packages: dict[Text, Text]  # versions by name
     git_commit: Text | None = null()  # of this project
+    # Those that are set of src.system.runtime_variables.OF_SPEED; None without one.
+    variables: dict[Text, Text] | None = None
 
     @property
     def lasting(self) -> Environment:

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from src.run.accuracy import Accuracy, Verdict
+from src.run.decoder_choice import faster
 from src.run.embedded import EmbeddedFigures
 from src.run.facts import ExportDetails
 from src.run.file_input import FileInput
@@ -155,26 +156,8 @@ class RowFigures(Record, frozen=True, kw_only=True):
         return next((figures for figures in self.pipeline if figures.decoder == decoder), None)
 
     def faster_pipelines(self) -> list[Pipeline]:
-        """Return the pipelines of decoders to ship instead of the reference, the best first.
-
-        They were shown to keep the accuracy budget and to be measurably faster. They are in the
-        order of :data:`src.run.pipeline.DECODERS`, which begins with those that need no package, if
-        a later one's whole interval is not above the speed-up of an earlier one.
-        """
-        left = [
-            (figures, figures.over_reference)
-            for figures in self.pipeline
-            if figures.keeps_budget and figures.over_reference and figures.over_reference.low > 1
-        ]
-        ranked: list[Pipeline] = []
-        while left:
-            best = left[0]
-            for other in left[1:]:
-                if other[1].low > best[1].value:
-                    best = other
-            ranked.append(best[0])
-            left.remove(best)
-        return ranked
+        """Return the decoders to ship: see :func:`src.run.decoder_choice.faster`."""
+        return faster(self.pipeline)
 
     def require_timed(self, place: str) -> None:
         """Refuse a row with the status ok that lacks a figure of every timed row."""

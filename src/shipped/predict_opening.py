@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import math
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,6 +54,13 @@ DOUBT = (
     "{file} was quantized for processors with an int8 dot product, which this one has not: "
     "sums may saturate and answers be wrong; python predict.py --exam, or --check, compares them "
     "with those of where it was packed"
+)
+# Their kernels are oneDNN's, which reads these variables.
+OF_ONEDNN = {"runtime_torch", "runtime_openvino", "runtime_onnxruntime_openvino"}
+OTHER_PRECISION = (
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "DNNL_ACL_ENABLE_FAST_MATH",
 )
 
 
@@ -240,8 +248,8 @@ def _is_share(value: object) -> bool:
 def open_runtime(folder: Path, about: dict[str, Any], threads: int | None) -> Runtime:
     """Open the model file with the runtime that it was packed for.
 
-    A warning says that int8 sums may saturate on this processor: the program that makes the model
-    is told, because nothing else shows it.
+    A warning says that int8 sums may saturate on this processor, or float32 is computed in another
+    precision: the program that makes the model is told, because nothing else shows it.
 
     Raises:
         UnusableModelError: the file is another one than was packed, or cannot run here.
@@ -264,6 +272,10 @@ def open_runtime(folder: Path, about: dict[str, Any], threads: int | None) -> Ru
         ) from error
     if about["needs_dot_product"] and machine.lacks_dot_product():
         warnings.warn(DOUBT.format(file=path.name), RuntimeWarning, stacklevel=3)
+    for variable in OTHER_PRECISION if name in OF_ONEDNN else ():
+        if os.environ.get(variable, "0").upper() not in {"", "0", "STRICT"}:
+            told = f"{variable} is set: float32 of {path.name} may be computed in another precision"
+            warnings.warn(f"{told} than where it was packed; unset it", RuntimeWarning, 3)
     return OneProcess(runtime, runtime.metadata)
 
 

@@ -147,7 +147,8 @@ def require_processor(compiled: dict[str, Any]) -> None:
         if key.strip() in fields
         for flag in value.split()
     }
-    missing = [name for name in compiled["instruction_sets"] if FLAGS.get(name) not in here]
+    # Others are named as the kernel names them.
+    missing = [name for name in compiled["instruction_sets"] if FLAGS.get(name, name) not in here]
     if missing:
         raise ValueError(f"compiled for a processor with {', '.join(missing)}, which this has not")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from src import formats
 from src.backends.base import Unavailable
 from src.run.file_input import Batch, BatchMaker, NotPixelsError
-from src.system import emulation, environments
+from src.system import emulation, environments, runtime_variables
 from src.system.cpuid_mask import CannotHideError, InstructionSet
 from src.system.emulation import Restriction
 from src.worker import nvml, protocol, stopping, wire
@@ -75,7 +75,7 @@ class WorkerProcess:
         threads = {"OMP_NUM_THREADS": str(limits.threads)}
         self._process = GuardedProcess(
             [*interpreter, *words],
-            {**variables, **threads, **hiding},
+            {**runtime_variables.without_other_precision(variables), **threads, **hiding},
             limits,
             own_group=self._may_be_stopped,
         )

@@ -230,10 +230,16 @@ def test_a_row_has_one_environment_in_all_its_processes_and_another_one_is_measu
     assert up_to_date.find(well_behaved, options, lambda: None) is None
 
 
-def test_another_processor_of_the_same_name_is_another_machine(
-    well_behaved: Run, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"isa": ["AVX2", "another"]},  # hypervisors give processors with and without VNNI one name
+        {"variables": {"KMP_BLOCKTIME": "0"}},
+    ],
+)
+def test_other_instruction_sets_and_variables_are_another_machine(
+    change: dict[str, Any], well_behaved: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hypervisors give processors with and without VNNI one name."""
     measure(well_behaved, Data(), FEW, silent)
 
     def scored() -> str:
@@ -243,7 +249,7 @@ def test_another_processor_of_the_same_name_is_another_machine(
     here = description.describe
 
     def describe(threads: int) -> Environment:
-        return msgspec.structs.replace(here(threads), isa=["AVX2", "another"])
+        return msgspec.structs.replace(here(threads), **change)
 
     monkeypatch.setattr(description, "describe", describe)
     assert up_to_date.find(well_behaved, FEW, scored) is None

@@ -180,6 +180,41 @@ def test_which_file_to_ship_below_a_latency(three: Path, milliseconds: int, answ
     assert "on a CPU, 8 threads" in second
 
 
+@pytest.mark.parametrize(
+    ("processes", "milliseconds", "doubt"),
+    [
+        (1, 9, ""),  # 6 ms, of one process: from 4.8 to 7.5
+        (1, 7, "Its 95 % interval [4.80, 7.50] ms, assumed for one process, reaches the limit"),
+        (4, 20, ""),
+        (4, 6.5, "Its 95 % interval [4.27, 7.43] ms reaches the limit"),
+        (0, 9, "With fewer than two rounds, nothing shows that it is under the limit"),
+    ],
+)
+def test_an_interval_that_reaches_the_limit_is_told(
+    tmp_path: Path, processes: int, milliseconds: float, doubt: str
+) -> None:
+    times = [0.006] * 4 if processes < 2 else [0.005, 0.006, 0.007, 0.0048]
+    seconds = {str(number): [time] for number, time in enumerate(times[: processes * 4 or 1])}
+    of_round = {number: int(number) if processes > 1 else 0 for number in seconds}
+    changes = {"process_of_round": of_round, "processes": max(processes, 1), "speedup": None}
+    timed = row("eager", latency=[latency(1, 0.006, seconds=seconds, **changes)])
+    keep(tmp_path, "one", results(timed))
+    (answer,) = comparison(tmp_path, milliseconds / 1e3).answers()
+    assert "one as eager, p50 6.00 ms" in answer
+    assert doubt in answer
+    assert answer.endswith(").") is not bool(doubt)
+
+
+def test_the_best_of_several_networks_is_said_to_be_chosen_by_the_test_images(
+    three: Path, tmp_path: Path
+) -> None:
+    first, second = comparison(three, 0.1).answers()
+    assert "the most accurate of 2 runs on the test images, so expect a little less" in first
+    assert "expect a little less" not in second
+    keep(tmp_path / "alone", "one", results(file("eager", 0.02, 0.9)))
+    assert "expect a little less" not in comparison(tmp_path / "alone", 0.1).answers()[0]
+
+
 def test_a_file_not_shown_to_keep_the_budget_is_not_an_answer(tmp_path: Path) -> None:
     quick = file("int8", 0.001, 0.99, verdict="inconclusive")
     keep(tmp_path, "one", results(file("eager", 0.008, 0.95, verdict="fail"), quick))

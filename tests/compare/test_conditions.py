@@ -53,6 +53,7 @@ def test_the_version_that_resizes_is_told(tmp_path: Path) -> None:
         ({"container": {"cores": 1.5, "memory_bytes": None}}, "container's limit on a CPU, 2 "),
         ({"usable_cores": 3}, "number of usable cores on a CPU, 2 threads"),
         ({"frequency_governor": "powersave"}, "frequency governor on a CPU, 2 threads"),
+        ({"variables": {"KMP_BLOCKTIME": "0"}}, "environment of runtimes on a CPU, 2 threads"),
     ],
 )
 def test_other_conditions_of_one_place_are_told(

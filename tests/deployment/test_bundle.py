@@ -193,6 +193,30 @@ def test_a_file_that_was_changed_after_its_export_is_not_bundled(
     assert not (tmp_path / "model.zip").exists()
 
 
+@pytest.mark.parametrize("part", ["file", "record"])
+def test_a_file_that_is_exported_again_meanwhile_is_not_bundled(
+    run: Run, tmp_path: Path, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Run(tmp_path / "version_7")
+    shutil.copytree(run.folder, copy.folder)
+
+    def replaced(*args: Any) -> bytes:
+        """The picture of the test image, which is written between the model and its answers."""
+        if part == "file":
+            (copy.exports / "onnx_fp32" / "model.onnx").write_bytes(b"of other weights")
+        else:
+            record = json.loads(copy.manifest.read_text())
+            record["formats"]["onnx_fp32"]["export_seconds"] = 9.25
+            copy.manifest.write_text(json.dumps(record))
+        return b"a picture"
+
+    monkeypatch.setattr(stage, "_png", replaced)
+    monkeypatch.setattr(stage, "_probabilities", lambda *_: np.full(10, 0.1))
+    with pytest.raises(UsageError, match=r"model\.onnx|was exported again"):
+        bundled(copy, tmp_path / "model.zip", "format=onnx_fp32", "exam=0")
+    assert not (tmp_path / "model.zip").exists()
+
+
 def test_a_model_with_other_predictions_fails_the_bundles_check(
     bundle: Path, tmp_path: Path
 ) -> None:

@@ -107,7 +107,7 @@ def test_a_package_says_what_it_was_compiled_for(exported: tuple[Path, list[str]
         "class_names": CLASSES,
         "preprocessing": msgspec.to_builtins(PREPROCESSING),
         "machine": platform.machine(),
-        "instruction_sets": list(machine.instruction_sets()),
+        "instruction_sets": list(machine.code_instruction_sets()),
     }
 
 
@@ -115,6 +115,7 @@ def test_a_package_says_what_it_was_compiled_for(exported: tuple[Path, list[str]
     ("changes", "reason"),
     [
         ({"instruction_sets": ["AVX2", "AVX-1024"]}, "AVX-1024, which this has not"),
+        ({"instruction_sets": ["AVX2", "avx512_vbmi3"]}, "avx512_vbmi3, which this has not"),
         ({"machine": "pdp11"}, "compiled for pdp11"),
     ],
 )
@@ -125,7 +126,7 @@ def test_a_package_for_another_processor_is_not_loaded(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(machine, "instruction_sets", lambda: ("AVX2",))
+    monkeypatch.setattr(machine, "code_instruction_sets", lambda: ("AVX2",))
     other = with_metadata(exported[0], tmp_path / "other", **changes)
     with pytest.raises(Unavailable, match=reason):
         TorchExport().load(other, "cpu", 1)

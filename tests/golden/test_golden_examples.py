@@ -18,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 
+from src.shipped import predict_images
 from tests.conftest import ROOT
 from tests.golden.pixels import GOLDEN, IDS
 from tests.golden.test_golden_pixels import require_levels_off
@@ -107,6 +108,53 @@ def test_the_cpp_example_prepares_the_golden_input(tmp_path: Path) -> None:
         }
         require_levels_off(given, number, most=1, share=0.03)
     require_bounded_headers(program, model, tmp_path)
+    require_half_to_even(program, tmp_path)
+    require_threads(program, tmp_path)
+
+
+def require_half_to_even(program: Path, folder: Path) -> None:
+    """A side such as 60 / 0.96 = 62.5 is rounded as in training, to 62."""
+    pixels = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "noise.ppm")
+    for size, share in ((60, 0.96), (130, 0.8), (134, 0.8)):  # 62.5, 162.5, 167.5
+        rule = GOLDEN.rules[CROP_BICUBIC] | {"image_size": size, "crop_share": share}
+        extra = json.dumps(identity_models.metadata(rule))
+        torch.jit.script(Flat()).save(folder / "half.pt", _extra_files={"lightship.json": extra})
+        (line,) = answers([program, folder / "half.pt", folder / "noise.ppm"])
+        given = np.array([float(value) for value in line.split()[1:]])
+        image = predict_images.read_image(folder / "noise.ppm")
+        values = predict_images.preprocess(image, rule).astype(np.float64).ravel()
+        expected = np.exp(values - values.max())
+        assert np.abs(given / (expected / expected.sum()) - 1).max() < 0.05, (size, share)
+
+
+class Parallel(torch.nn.Module):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.exp(torch.zeros(4_000_000)).sum().reshape(1, 1) * 0
+
+
+def require_threads(program: Path, folder: Path) -> None:
+    """The threads are those of the container's quota, which libtorch does not look at."""
+    extra = json.dumps(identity_models.metadata(GOLDEN.rules[CROP_BICUBIC]))
+    model, image, blocked = (folder / name for name in ("threads.pt", "black.ppm", "blocked"))
+    torch.jit.script(Parallel()).save(model, _extra_files={"lightship.json": extra})
+    Image.new("RGB", (64, 64)).save(image)
+    os.mkfifo(blocked)
+    counts = []
+    for cpu_max in ("max 100000", "150000 100000", "20000 100000"):
+        (folder / "cpu.max").write_text(cpu_max)
+        environment = os.environ | {"OMP_NUM_THREADS": "2", "CPU_MAX": str(folder / "cpu.max")}
+        with subprocess.Popen(
+            [program, model, image, blocked], env=environment, stdout=subprocess.DEVNULL
+        ) as running:
+            # It is opened after the first image has its answer.
+            with blocked.open("wb") as pipe:
+                counts.append(len([*Path(f"/proc/{running.pid}/task").iterdir()]))
+                pipe.write(b"P6 1 1 255\n   ")
+            assert running.wait() == 0
+    without, of_two, of_one = counts  # libtorch has a further thread where it has several
+    assert (of_two, of_one) == (without, 1)
+    assert without > 1 or os.cpu_count() == 1
 
 
 def require_bounded_headers(program: Path, model: Path, folder: Path) -> None:

@@ -68,6 +68,17 @@ def test_one_run_tells_both_rates_and_no_ratio() -> None:
     assert sentence.endswith("at p99 <= 20.0 ms, and 220 without batching.")
 
 
+@pytest.mark.parametrize("held", range(4))
+def test_the_rate_of_the_best_of_several_is_said_to_be_a_little_high(held: int) -> None:
+    rates = [configuration(0.001 * index, 200.0 + index) for index in range(held)]
+    failed = configuration(0.05, 1.0, bounds=[], highest=None, reason="no rate holds")
+    planted = record(*rates, failed, chosen=0 if held else None, gain=None)
+    told = [line for line in load.notes(planted) if "a little too high" in line]
+    assert [line.split(",")[0] for line in told] == [
+        f"The configuration is the best of the {held} that held a rate"
+    ] * (held > 1)
+
+
 def test_batching_that_does_not_help_is_said() -> None:
     gain = {"value": 1.02, "low": 0.95, "high": 1.1, "processes": 3}
     _, sentence = load.sentences(record(chosen=0, gain=gain))

@@ -16,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
+from src.backends.base import Unavailable
 from src.backends.torch import aot_inductor
 from src.shipped import predict_threads, runtime_torch
 from src.shipped.predict import Model, UnusableModelError
@@ -289,6 +290,7 @@ def package(path: Path, **facts: Any) -> Path:
     [
         ({"machine": "z80"}, "compiled for z80, this is"),
         ({"instruction_sets": ["AVX2", "SSE 9"]}, "compiled for a processor with (AVX2, )?SSE 9"),
+        ({"instruction_sets": ["avx512_vbmi3"]}, "compiled for a processor with avx512_vbmi3,"),
     ],
 )
 def test_a_package_for_another_processor_is_not_loaded(
@@ -323,6 +325,51 @@ def test_a_folder_of_temporary_files_that_permits_no_library_is_told(
         Model(described(path, RULE, "runtime_torch"))
     with pytest.raises((ValueError, RuntimeError), match=expected):
         aot_inductor.open_package(path, torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("exported_on", "loaded_on", "missing"),
+    [  # the same sets by their usual names
+        ("avx2 fma avx512f avx512_vnni avx512_vbmi2 gfni", "avx2 fma avx512f avx512_vnni", "vbmi2"),
+        ("asimd asimddp i8mm bf16 sve sve2 svei8mm", "asimd asimddp i8mm bf16 sve", "sve2"),
+        ("avx2 fma avx512f avx512bw", "avx2 fma avx512f", "avx512bw"),
+        ("avx2 fma bmi2", "avx2 fma", "bmi2"),
+        ("avx2 fma", "avx2 fma avx512f avx512bw bmi2", None),
+        ("avx2 fma rdpid clwb sha_ni", "avx2 fma", None),  # a compiler does not use them itself
+    ],
+)
+def test_a_package_is_loaded_where_all_its_code_can_run(
+    exported_on: str,
+    loaded_on: str,
+    missing: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    key = "Features" if "asimd" in exported_on else "flags"
+
+    def on(flags: str) -> None:
+        (tmp_path / "cpuinfo").write_text(f"{key}\t: {flags}\n")
+        machine.instruction_sets.cache_clear()
+        machine._cpuinfo.cache_clear()
+
+    monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(runtime_torch, "CPUINFO", tmp_path / "cpuinfo")
+    try:
+        on(exported_on)
+        compiled = aot_inductor._compiled_for(torch.device("cpu"))
+        on(loaded_on)
+        facts = {"machine": compiled.machine, "instruction_sets": compiled.instruction_sets}
+        if missing is None:
+            aot_inductor._require_machine(compiled, "cpu")
+            runtime_torch.require_processor(facts)
+        else:
+            with pytest.raises(Unavailable, match=missing):
+                aot_inductor._require_machine(compiled, "cpu")
+            with pytest.raises(ValueError, match=missing):
+                runtime_torch.require_processor(facts)
+    finally:
+        machine.instruction_sets.cache_clear()
+        machine._cpuinfo.cache_clear()
 
 
 def test_a_bundle_knows_the_instruction_sets_that_an_export_names() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -16,15 +18,18 @@ from onnx import TensorProto, helper, numpy_helper
 from src.backends.onnx.exact_sums import EXACT_SUMS
 from src.backends.onnx.picture_runtime import PictureRuntime
 from src.backends.onnx.runtime import OnnxRuntime, asks_for_exact_sums
-from src.shipped import machine, runtime_onnxruntime
+from src.shipped import machine, predict_opening, runtime_onnxruntime
 from src.shipped.predict import Model, UnusableModelError
+from src.shipped.predict_opening import HERE
 from src.system import machine as own_machine
+from src.system import runtime_variables
 from tests.golden.pixels import GOLDEN
 from tests.support import fake_machines, identity_models
 from tests.support.bundle_program import described
 from tests.system.test_cpuid_mask import hidden, run
 
 RULE = GOLDEN.rules[0]
+METADATA = identity_models.metadata(RULE)
 LACKS = {
     "flags\t: fpu avx2 fma": True,  # Haswell, Zen 2
     "flags\t: fpu avx2 avx512f": True,  # Skylake-SP
@@ -62,6 +67,31 @@ def test_a_model_that_may_saturate_here_warns_whoever_opens_it(
         assert sentence.startswith("model.onnx was quantized for processors with an int8 dot ")
         assert "sums may saturate and answers be wrong; python predict.py --exam" in sentence
     assert [warning.filename for warning in told] == [__file__] * len(words)
+
+
+def test_this_project_and_a_bundle_know_the_same_variables_of_onednn() -> None:
+    others = {"NVIDIA_TF32_OVERRIDE", "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"}  # of a GPU
+    assert {*predict_opening.OTHER_PRECISION} == {*runtime_variables.OF_PRECISION} - others
+
+
+@pytest.mark.parametrize("variable", predict_opening.OTHER_PRECISION)
+@pytest.mark.parametrize("value", ["BF16", "any", "1", "STRICT", "strict", "0", ""])
+@pytest.mark.parametrize("runtime", sorted(path.stem for path in HERE.glob("runtime_*.py")))
+def test_float32_in_another_precision_warns_whoever_opens_a_file_that_onednn_computes(
+    variable: str, value: str, runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = described(identity_models.onnx_file(RULE, tmp_path / "model"), RULE, runtime)
+    opened = SimpleNamespace(Runtime=lambda *_: SimpleNamespace(metadata=METADATA))
+    monkeypatch.setitem(sys.modules, f"src.shipped.{runtime}", opened)
+    monkeypatch.setenv(variable, value)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        Model(folder)
+    by_onednn = runtime in {"runtime_torch", "runtime_openvino", "runtime_onnxruntime_openvino"}
+    warned = by_onednn and value in {"BF16", "any", "1"}
+    expected = f"{variable} is set: float32 of model.onnx may be computed in another precision"
+    assert [str(each.message).split(" than")[0] for each in told] == [expected] * warned
+    assert [each.filename for each in told] == [__file__] * warned
 
 
 @pytest.mark.parametrize("value", [None, "no", 1])

@@ -164,7 +164,8 @@ def _compiled_for(place: torch.device) -> _CompiledFor:
     on_gpu = place.type == "cuda"
     return _CompiledFor(
         machine=platform.machine(),
-        instruction_sets=list(machine.instruction_sets()),
+        # It is compiled with -march=native.
+        instruction_sets=list(machine.code_instruction_sets()),
         compute_capability=list(torch.cuda.get_device_capability(place)) if on_gpu else None,
     )
 
@@ -179,7 +180,7 @@ def _require_machine(compiled: _CompiledFor, device: str) -> None:
 
     if platform.machine() != compiled.machine:
         raise Unavailable(f"compiled for {compiled.machine}, this is {platform.machine()}")
-    here = machine.instruction_sets()
+    here = machine.code_instruction_sets()
     missing = [name for name in compiled.instruction_sets if name not in here]
     if missing:
         raise Unavailable(f"compiled for a processor with {', '.join(missing)}, which this has not")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import src
 from src.run.circumstances import Container, Environment, Gpu
-from src.system import machine, subprocesses
+from src.system import machine, runtime_variables, subprocesses
 from src.worker import nvml
 
 _ROOT = Path(src.__file__).parent.parent
@@ -63,6 +63,7 @@ def describe(threads: int) -> Environment:
         python=platform.python_version(),
         packages=package_versions(),
         git_commit=git_commit(),
+        variables=runtime_variables.of_speed() or None,
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from src.report.document import Fact
 from src.run.circumstances import Container
 from src.run.results import Results
@@ -38,6 +40,7 @@ def facts(results: Results) -> list[Fact]:
         Fact("GPU", environment.gpu.name if environment.gpu else "none"),
         Fact("System", f"{environment.system}, Python {environment.python}"),
         Fact("Packages", ", ".join(f"{name} {version}" for name, version in packages.items())),
+        *_variables(environment.variables or {}),
     ]
 
 
@@ -63,6 +66,12 @@ def _limits(container: Container, threads: int) -> str:
     if container.memory_bytes is not None:
         limits.append(f"{container.memory_bytes / 1e9:.1f} GB")
     return ", ".join(limits) or "no limits seen"
+
+
+def _variables(variables: Mapping[str, str]) -> list[Fact]:
+    """Return the environment variables that change the speed of runtimes, if any were set."""
+    shown = ", ".join(f"{name}={value}" for name, value in variables.items())
+    return [Fact("Variables that change the speed", shown)] if shown else []
 
 
 def _priority(rows: list[Row]) -> str:

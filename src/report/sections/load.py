@@ -70,6 +70,13 @@ def notes(record: ServeTest) -> Iterator[str]:
         f"generator {'one of its own' if record.own_core else 'none of its own'}. The requests "
         "are the file's input in memory: no decoding and no network is part of the latency."
     )
+    tried = sum(configuration.highest is not None for configuration in record.configurations)
+    if record.choice is not None and tried > 1:
+        yield (
+            f"The configuration is the best of the {tried} that held a rate, chosen by the same "
+            "probes, so its rate is a little too high on average; again=true with it alone has no "
+            "such choice."
+        )
     probes = [probe for each in record.configurations for probe in each.probes]
     lagged = sum(probe.verdict == "lagged" for probe in probes)
     if lagged:

@@ -6,6 +6,7 @@ import io
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from rich.console import Console
 
@@ -15,7 +16,9 @@ from src.report.sections import stages
 from src.report.sections.report import Report
 from src.report.sections.scalars import scalars
 from src.report.writers import console
-from src.run.pipeline import STAGES
+from src.run.decoder_choice import faster
+from src.run.pipeline import STAGES, Pipeline
+from src.run.reading import convert
 from tests.report.pages import html_page, markdown_page, record, report
 from tests.report.planted import drafted, pipeline, results, row
 
@@ -129,6 +132,52 @@ def test_a_decoder_is_preferred_for_a_measurable_lead_only(
     others = [of_gain(name, gain) for name, gain in zip(names, gains, strict=True)]
     (first, _) = record(measured(pipeline(), *others)).rows
     assert [figures.decoder for figures in first.faster_pipelines()] == order
+
+
+@pytest.mark.parametrize("processes", [1, 2, 5, 16])
+@pytest.mark.parametrize("others", [1, 2, 3])
+def test_a_lead_that_chance_gives_one_of_several_decoders_ships_none(
+    processes: int, others: int
+) -> None:
+    def of_interval(decoder: str, value: float, reach: float, **answers: Any) -> dict[str, Any]:
+        bounds = {"value": value, "low": value / reach, "high": value * reach}
+        gain = bounds | {"processes": processes}
+        return drafted(over_reference=gain, answers=answers) | {"decoder": decoder}
+
+    lucky = of_interval("pillow_draft", 1.05, 1.049)
+    alike = [
+        of_interval(name, 0.99, 1.049) for name in ("simplejpeg", "opencv", "torchvision")[:others]
+    ]
+    (alone, _) = record(measured(pipeline(), lucky)).rows
+    assert [figures.decoder for figures in alone.faster_pipelines()] == ["pillow_draft"]
+    content = measured(pipeline(), lucky, *alike)
+    assert record(content).rows[0].faster_pipelines() == []
+    _, text, *_, cost = section(content).sentences
+    assert "one may look faster by chance" in text
+    assert "with pillow classifies" in cost
+    # A decoder that may not be shipped is no further try.
+    refused = [other | {"answers": other["answers"] | {"verdict": "fail"}} for other in alike]
+    assert record(measured(pipeline(), lucky, *refused)).rows[0].faster_pipelines()
+    # Decoders with strong evidence make room for one with less.
+    strong = [of_interval(str(other["decoder"]), 3.0, 1.049) for other in alike]
+    (first, _) = record(measured(pipeline(), lucky, *strong)).rows
+    assert len(first.faster_pipelines()) == 1 + others
+
+
+def test_decoders_that_are_no_faster_are_seldom_shipped() -> None:
+    rng, sessions, shipped = np.random.default_rng(0), 400, 0
+    names = ("pillow_draft", "simplejpeg", "opencv", "torchvision")
+    for _ in range(sessions):
+        reference = rng.normal(0, 0.05, 5)
+        tried = []
+        for name in names:
+            ratios = rng.normal(0, 0.05, 5) - reference
+            reach = 2.776 * ratios.std(ddof=1) / 5**0.5
+            bounds = np.exp(ratios.mean() + np.array([0, -reach, reach])).tolist()
+            gain = dict(zip(("value", "low", "high"), bounds, strict=True)) | {"processes": 5}
+            tried.append(convert(drafted(over_reference=gain) | {"decoder": name}, Pipeline))
+        shipped += bool(faster(tried))
+    assert shipped / sessions < 0.04
 
 
 def test_the_fastest_of_several_decoders_is_the_one_of_the_cost_and_the_chart() -> None:
