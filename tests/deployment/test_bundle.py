@@ -188,8 +188,9 @@ def test_a_file_that_was_changed_after_its_export_is_not_bundled(
     shutil.copytree(run.folder, copy.folder)
     file = copy.exports / folder / "model.onnx"
     file.write_bytes((copy.exports / "onnx_int8" / "model.onnx").read_bytes())
+    photos_of_run = f"data.root={run.folder.parents[2] / 'photos'}"
     with pytest.raises(UsageError, match=r"exported.*found model\.onnx is another file"):
-        bundled(copy, tmp_path / "model.zip", *words)
+        bundled(copy, tmp_path / "model.zip", *words, photos_of_run)
     assert not (tmp_path / "model.zip").exists()
 
 
@@ -210,10 +211,11 @@ def test_a_file_that_is_exported_again_meanwhile_is_not_bundled(
             copy.manifest.write_text(json.dumps(record))
         return b"a picture"
 
+    photos_of_run = f"data.root={run.folder.parents[2] / 'photos'}"
     monkeypatch.setattr(stage, "_png", replaced)
-    monkeypatch.setattr(stage, "_probabilities", lambda *_: np.full(10, 0.1))
+    monkeypatch.setattr(stage, "_probabilities", lambda *_: [0.1] * 10)
     with pytest.raises(UsageError, match=r"model\.onnx|was exported again"):
-        bundled(copy, tmp_path / "model.zip", "format=onnx_fp32", "exam=0")
+        bundled(copy, tmp_path / "model.zip", "format=onnx_fp32", photos_of_run)
     assert not (tmp_path / "model.zip").exists()
 
 
