@@ -13,7 +13,7 @@ three references, each with a 95 % interval:
 
 A row has regressed if its slowdown relative to its peers is shown to exceed the limit, or if those
 relative to the baseline and by the clock both are. The interval comes from the processes of the two
-measurements (see :mod:`src.compare.throughput`). For a row with one process it is assumed, and so
+measurements (see :mod:`src.compare.slowdown`). For a row with one process it is assumed, and so
 wide that only a large regression is detected. With fewer than three rows in common there is no
 useful median, and the baseline decides. For the baseline itself, the clock decides then.
 
@@ -24,46 +24,21 @@ peers are the other such files and the pipelines of the rows.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Iterator, Sequence
 
 from src.compare import embedded
 from src.compare.accuracy_drop import check_accuracy
 from src.compare.comparability import testbed_of
 from src.compare.finding import Finding, Outcome
-from src.compare.throughput import is_interrupted, rates
+from src.compare.slowdown import Slowdowns
 from src.errors import UsageError
-from src.run.latency import Cell, Interval
+from src.run.latency import Cell
 from src.run.record import Device
 from src.run.results import Results
 from src.run.row import Row
 
 _MISSING = "no longer measured"
 _WHOLE = "from the image file to the label"
-LEAST_PEERS = 3  # rows in common, so that one regressed row does not decide the median
-
-
-@dataclass(frozen=True)
-class Slowdown:
-    """The logarithm of the ratio new / old of the times, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def over(self, other: Slowdown) -> Slowdown:
-        """Return the slowdown relative to another, independent slowdown."""
-        value = self.value - other.value
-        return Slowdown(
-            value,
-            value - math.hypot(self.value - self.low, other.high - other.value),
-            value + math.hypot(self.high - self.value, other.value - other.low),
-        )
-
-    def __str__(self) -> str:
-        value, low, high = (100 * math.expm1(bound) for bound in (self.value, self.low, self.high))
-        return f"{value:+.1f} % [{low:+.1f}, {high:+.1f}]"
 
 
 def compare(
@@ -189,14 +164,14 @@ def _check_latency(
     before, after = _cells(old, device), _cells(new, device)
     for figure in dict.fromkeys(figure for figure, _ in checked):
         names = [name for name in before[figure] if name in after[figure]]
-        slowdowns = _slowdowns(
+        slowdowns = Slowdowns(
             {name: before[figure][name] for name in names},
             {name: after[figure][name] for name in names},
         )
         for name in names:
             if (figure, name) not in checked:
                 continue
-            if name not in slowdowns:
+            if name not in slowdowns.by_clock:
                 text = "fewer than two rounds, which have no interval: raise max_seconds"
                 findings.append(Finding("inconclusive", name, device, figure, text))
                 continue
@@ -231,28 +206,20 @@ def _cells(results: Results, device: str) -> dict[str, dict[str, Cell]]:
     return cells
 
 
-def _slowdowns(old: Mapping[str, Cell], new: Mapping[str, Cell]) -> dict[str, Slowdown]:
-    means = any(is_interrupted(cell) for cells in (old, new) for cell in cells.values())
-    before, after = rates(old, means=means), rates(new, means=means)
-    return {
-        name: _log(before[name]).over(_log(after[name])) for name in before.keys() & after.keys()
-    }
-
-
-def _log(rate: Interval) -> Slowdown:
-    return Slowdown(math.log(rate.value), math.log(rate.low), math.log(rate.high))
-
-
 def _outcome(
-    name: str, slowdowns: Mapping[str, Slowdown], baseline: str, allowed: float, *, clock: bool
+    name: str, slowdowns: Slowdowns, baseline: str, allowed: float, *, clock: bool
 ) -> tuple[Outcome, str]:
     """Return the outcome for a row, and its slowdowns in words."""
-    own = slowdowns[name]
-    relative = {"by the clock": own}
-    if baseline in slowdowns and name != baseline:
-        relative = {f"over {baseline}": own.over(slowdowns[baseline]), **relative}
-    if len(slowdowns) >= LEAST_PEERS:
-        relative = {"over its peers": own.over(_median_of_peers(name, slowdowns)), **relative}
+    own = slowdowns.by_clock[name]
+    relative = {
+        reference: slowdown
+        for reference, slowdown in (
+            ("over its peers", slowdowns.over_peers(name)),
+            (f"over {baseline}", slowdowns.over(name, baseline)),
+            ("by the clock", own),
+        )
+        if slowdown is not None
+    }
     decisive, *supporting = relative.values()
     text = ", ".join(f"{slowdown} {reference}" for reference, slowdown in relative.items())
     # Baseline and clock decide together only beside the peers.
@@ -270,19 +237,3 @@ def _outcome(
     if is_suspected or (clock and exceed([own.value])):
         return "inconclusive", f"{text}; too uncertain to tell, measure with benchmark=thorough"
     return "ok", text
-
-
-def _median_of_peers(name: str, slowdowns: Mapping[str, Slowdown]) -> Slowdown:
-    """Return the median slowdown of the peers, with its 95 % interval."""
-    # The row itself would pull the median towards its own slowdown, so it is left out. With only
-    # two other rows it stays in: otherwise one row that became faster would move the median.
-    leaves_out = len(slowdowns) > LEAST_PEERS
-    peers = [
-        slowdown for other, slowdown in slowdowns.items() if not (leaves_out and other == name)
-    ]
-    value = median(slowdown.value for slowdown in peers)
-    # The standard error of a median of n equal normal values is sqrt(pi / 2n) times theirs.
-    share = math.sqrt(math.pi / 2 / len(peers))
-    down = median(slowdown.value - slowdown.low for slowdown in peers) * share
-    up = median(slowdown.high - slowdown.value for slowdown in peers) * share
-    return Slowdown(value, value - down, value + up)
