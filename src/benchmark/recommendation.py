@@ -135,8 +135,19 @@ def intended(objective: Objective | None, images: ImageSample | None) -> Objecti
 
     The default is the pipeline if the images of the data set are files, else the latency.
     """
-    are_files = images is not None and images.are_files
-    return objective or ("pipeline" if are_files else "latency")
+    return objective or ("pipeline" if is_about_pipelines(objective, images) else "latency")
+
+
+def is_about_pipelines(objective: str | None, images: ImageSample | None) -> bool:
+    """Return True if the objective of a measurement is the pipeline: see :func:`intended`.
+
+    Args:
+        objective: the user's, as a measurement stores it.
+        images: the image files that pipelines were timed on; None without pipelines.
+    """
+    if objective is None:
+        return images is not None and images.are_files
+    return objective == "pipeline"
 
 
 def resolved(

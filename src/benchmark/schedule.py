@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from src.benchmark.concurrency import run_concurrently
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.recommendation import intended
+from src.benchmark.recommendation import is_about_pipelines
 from src.benchmark.row import Row
 from src.benchmark.row_pipeline import PipelineFiles
 from src.run.latency import Interval
@@ -202,7 +202,7 @@ class Schedule:
 
     def _pipeline_decides(self, files: PipelineFiles) -> bool:
         """Return True if the recommendation is meant to be about the pipeline."""
-        return intended(self._options.objective, files.sample.facts) == "pipeline"
+        return is_about_pipelines(self._options.objective, files.sample.facts)
 
     def _report_progress(self, step: str) -> None:
         limit = self._options.max_seconds

@@ -17,8 +17,10 @@ measurements (see :mod:`src.compare.slowdown`). For a row with one process it is
 wide that only a large regression is detected. With fewer than three rows in common there is no
 useful median, and the baseline decides. For the baseline itself, the clock decides then.
 
-A file with its preprocessing inside is checked by its time from the image file to the label; its
-peers are the other such files and the pipelines of the rows.
+A file with its preprocessing inside is checked by its time from the image file to the label, and so
+is the pipeline of a row where the recommendation is meant to be about it; they are peers of each
+other. Such a time has also regressed if its slowdown by the clock and that relative to the calls of
+the rows are both shown to exceed the limit: see :mod:`src.compare.whole_time`.
 """
 
 from __future__ import annotations
@@ -26,19 +28,17 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from src.compare import embedded
+from src.compare import embedded, whole_time
 from src.compare.accuracy_drop import check_accuracy
 from src.compare.comparability import testbed_of
 from src.compare.finding import Finding, Outcome
-from src.compare.slowdown import Slowdowns
+from src.compare.slowdown import Slowdown, Slowdowns
+from src.compare.whole_time import MISSING, WHOLE
 from src.errors import UsageError
 from src.run.latency import Cell
 from src.run.record import Device
 from src.run.results import Results
 from src.run.row import Row
-
-_MISSING = "no longer measured"
-_WHOLE = "from the image file to the label"
 
 
 def compare(
@@ -81,20 +81,8 @@ def _missing_rows(old: Results, new: Results) -> list[Finding]:
         present = new.row(row.format, row.device)
         if row.is_ok and (present is None or not present.is_ok):
             text = "it is not in NEW" if present is None else f"{present.status}: {present.reason}"
-            findings.append(Finding("regressed", *row.key, _MISSING, text))
-    if new.image_sample is None:
-        return findings  # no pipeline was asked for, with which embedded files are measured
-    present_files = {file.key for file in embedded.files(new)}
-    reasons: dict[tuple[str, str], str] = {
-        (row.embedded.folder, row.device): f"{row.embedded.status}: {row.embedded.reason}"
-        for row in new.rows
-        if row.embedded
-    }
-    for file in embedded.files(old):
-        if file.key not in present_files:
-            text = reasons.get(file.key, "it is not in NEW")
-            findings.append(Finding("regressed", *file.key, _MISSING, text))
-    return findings
+            findings.append(Finding("regressed", *row.key, MISSING, text))
+    return [*findings, *whole_time.missing(old, new)]
 
 
 def _require_common_times(old: Results, new: Results, devices: Sequence[Device]) -> None:
@@ -103,9 +91,10 @@ def _require_common_times(old: Results, new: Results, devices: Sequence[Device])
     Raises:
         UsageError: there is nothing to compare.
     """
+    pipelines = whole_time.checks_pipelines(old, new)
     has_rows = any(row.is_ok and _is_ok(new, row) for row in old.rows)
     before, after = (
-        {(device, *key) for device in devices for key in _checked(results, device)}
+        {(device, *key) for device in devices for key in _checked(results, device, pipelines)}
         for results in (old, new)
     )
     if not has_rows or before & after:
@@ -124,11 +113,12 @@ def _not_timed(old: Results, new: Results, device: Device) -> Iterator[Finding]:
 
     The rows without figures in NEW have findings of their own: see :func:`_missing_rows`.
     """
-    timed = _checked(new, device)
+    pipelines = whole_time.checks_pipelines(old, new)
+    timed = _checked(new, device, pipelines)
     rows = {row.format: row for row in old.rows if row.device == device}
     rows |= {row.embedded.folder: row for row in rows.values() if row.embedded}
-    for figure, name in _checked(old, device):
-        is_missing = figure == _WHOLE and new.image_sample is not None
+    for figure, name in _checked(old, device, pipelines):
+        is_missing = figure == WHOLE and new.image_sample is not None
         if (figure, name) not in timed and not is_missing and _is_ok(new, rows[name]):
             text = "not timed in NEW: measure both with the same options"
             yield Finding("inconclusive", name, device, figure, text)
@@ -149,8 +139,9 @@ def _check_latency(
         UsageError: the measurements are of two testbeds.
     """
     findings = [*_not_timed(old, new, device)]
-    timed = _checked(new, device)
-    checked = [key for key in _checked(old, device) if key in timed]
+    pipelines = whole_time.checks_pipelines(old, new)
+    timed = _checked(new, device, pipelines)
+    checked = [key for key in _checked(old, device, pipelines) if key in timed]
     if not checked:
         return findings
     testbeds = [testbed_of(results, device) for results in (old, new)]
@@ -161,13 +152,14 @@ def _check_latency(
             found=f"OLD on {testbeds[0]}; NEW on {testbeds[1]}",
             remedy="measure both on one machine with the same threads, or leave it out",
         )
-    before, after = _cells(old, device), _cells(new, device)
+    before, after = _cells(old, device, pipelines), _cells(new, device, pipelines)
     for figure in dict.fromkeys(figure for figure, _ in checked):
         names = [name for name in before[figure] if name in after[figure]]
         slowdowns = Slowdowns(
             {name: before[figure][name] for name in names},
             {name: after[figure][name] for name in names},
         )
+        calls = whole_time.of_calls(old, new, device) if figure == WHOLE else None
         for name in names:
             if (figure, name) not in checked:
                 continue
@@ -175,41 +167,62 @@ def _check_latency(
                 text = "fewer than two rounds, which have no interval: raise max_seconds"
                 findings.append(Finding("inconclusive", name, device, figure, text))
                 continue
-            outcome, text = _outcome(name, slowdowns, old.baseline, allowed, clock=clock)
+            outcome, text = _outcome(name, slowdowns, old.baseline, calls, allowed, clock=clock)
             findings.append(Finding(outcome, name, device, figure, text))
     return findings
 
 
-def _checked(results: Results, device: Device) -> list[tuple[str, str]]:
-    """Return the figures and names that are checked, without the pipelines, which are peers."""
-    rows = {row.format for row in results.rows}  # their own calls are checked
+def _checked(results: Results, device: Device, pipelines: bool) -> list[tuple[str, str]]:
+    """Return the figures and names that are checked.
+
+    Args:
+        results: a measurement.
+        device: the device.
+        pipelines: check the pipelines of the rows too; otherwise they are only peers.
+    """
+    rows = {row.format for row in results.rows}
     return [
         (figure, name)
-        for figure, cells in _cells(results, device).items()
+        for figure, cells in _cells(results, device, pipelines).items()
         for name in cells
-        if figure != _WHOLE or name not in rows
+        if pipelines or figure != WHOLE or name not in rows
     ]
 
 
-def _cells(results: Results, device: str) -> dict[str, dict[str, Cell]]:
+def _cells(results: Results, device: str, pipelines: bool) -> dict[str, dict[str, Cell]]:
     """Return the cells of one device, by the figure and by format, or folder of an embedded file.
 
-    The pipelines are cells only beside an embedded file.
+    The pipelines are cells if they are checked, or beside an embedded file.
     """
     cells: dict[str, dict[str, Cell]] = {}
     for row in results.rows:
         if row.device == device:
             for cell in row.latency:
                 cells.setdefault(f"batch {cell.batch_size}", {})[row.format] = cell
-    if any(file.device == device for file in embedded.files(results)):
-        cells[_WHOLE] = embedded.whole_times(results, device)
+    if pipelines or any(file.device == device for file in embedded.files(results)):
+        cells[WHOLE] = embedded.whole_times(results, device)
     return cells
 
 
 def _outcome(
-    name: str, slowdowns: Slowdowns, baseline: str, allowed: float, *, clock: bool
+    name: str,
+    slowdowns: Slowdowns,
+    baseline: str,
+    calls: Slowdown | None,
+    allowed: float,
+    *,
+    clock: bool,
 ) -> tuple[Outcome, str]:
-    """Return the outcome for a row, and its slowdowns in words."""
+    """Return the outcome for a row, and its slowdowns in words.
+
+    Args:
+        name: the row.
+        slowdowns: of all rows.
+        baseline: the format of the baseline.
+        calls: the median slowdown of the calls, for a time from the image file to the label.
+        allowed: the logarithm of the ratio that is allowed.
+        clock: the clock alone decides too.
+    """
     own = slowdowns.by_clock[name]
     relative = {
         reference: slowdown
@@ -220,20 +233,19 @@ def _outcome(
         )
         if slowdown is not None
     }
-    decisive, *supporting = relative.values()
     text = ", ".join(f"{slowdown} {reference}" for reference, slowdown in relative.items())
-    # Baseline and clock decide together only beside the peers.
-    has_all = len(relative) == len(("peers", "baseline", "clock"))
-
-    def exceed(values: Sequence[float]) -> bool:
-        return all(value > allowed for value in values)
-
-    is_shown = exceed([decisive.low]) or (has_all and exceed([other.low for other in supporting]))
-    if is_shown or (clock and exceed([own.low])):
+    # Any of these groups of slowdowns shows a regression, if all of its slowdowns exceed the limit.
+    groups = [[next(iter(relative.values()))]]
+    if len(relative) == len(("peers", "baseline", "clock")):
+        groups.append([*relative.values()][1:])
+    if calls is not None:
+        over_calls = own.over(calls)
+        groups.append([over_calls, own])
+        text += f", {over_calls} over the calls"
+    if clock:
+        groups.append([own])
+    if any(all(slowdown.low > allowed for slowdown in group) for group in groups):
         return "regressed", text
-    is_suspected = exceed([decisive.value]) or (
-        has_all and exceed([other.value for other in supporting])
-    )
-    if is_suspected or (clock and exceed([own.value])):
+    if any(all(slowdown.value > allowed for slowdown in group) for group in groups):
         return "inconclusive", f"{text}; too uncertain to tell, measure with benchmark=thorough"
     return "ok", text

@@ -61,6 +61,10 @@ class Slowdowns:
             if before is not None and after is not None:
                 self.by_clock[name] = Slowdown.between(before, after)
 
+    def median(self) -> Slowdown | None:
+        """Return the median slowdown of the rows by the clock; None without a row."""
+        return _median([*self.by_clock.values()]) if self.by_clock else None
+
     def over(self, name: str, other: str) -> Slowdown | None:
         """Return a row's slowdown relative to another one's; None with too few common rounds."""
         if name == other or not {name, other} <= self.by_clock.keys():
