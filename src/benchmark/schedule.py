@@ -212,8 +212,10 @@ class Schedule:
 
     def _imprecise(self, size: int) -> list[Row]:
         """Return the rows that need another process for their calls at a batch size."""
+        alone: Sequence[Row] = ()  # of given pairs, a row without its other one tells nothing
         pairs = self._given_pairs
         if pairs is None:
+            alone = self._rows
             references = (self.baseline_of, self.counterpart_of)
             pairs = [
                 (row, other)
@@ -221,9 +223,7 @@ class Schedule:
                 for reference_of in references
                 if (other := reference_of(row)) is not None
             ]
-        imprecise = self._imprecise_of(
-            self._rows, pairs, lambda row, other: row.speedup(other, size)
-        )
+        imprecise = self._imprecise_of(alone, pairs, lambda row, other: row.speedup(other, size))
         return [row for row in self._rows if row in imprecise]
 
     def _imprecise_pipelines(self) -> set[Row]:
@@ -246,9 +246,13 @@ class Schedule:
     ) -> set[Row]:
         """Return the rows that need another process, and the rows they are compared with.
 
-        A row that nothing is compared with has no interval that could be precise enough, so it
-        needs one. Neither more rounds nor other processes of its pair help a row that keeps its
-        first process.
+        Neither more rounds nor other processes of its pair help a row that keeps its first process.
+
+        Args:
+            rows: rows that need another process even if they are in no pair: nothing tells how
+                precise they are.
+            pairs: each row with the one that it is compared with.
+            speedup: returns the interval of a pair.
         """
         compared = [pair for pair in pairs if pair[0] is not pair[1] and pair[0].ok and pair[1].ok]
         in_pairs = {row for pair in compared for row in pair}

@@ -163,6 +163,14 @@ def test_the_given_pairs_decide_who_gets_another_process(names: tuple[str, str])
     assert [len(turns_of(row)) for row in rows] == [20, 20, *[PROCESSES_BEFORE_FIRST_CHECK] * 2]
 
 
+def test_a_row_whose_given_pair_failed_gets_no_further_process() -> None:
+    log: list[Any] = []
+    here, there = FakeRow("onnx", log), FakeRow("onnx", log)
+    there.ok = False
+    run([here, there], log, pairs=[(there, here)], max_seconds=10_000, processes=20, rounds=1)
+    assert len(turns_of(here)) == PROCESSES_BEFORE_FIRST_CHECK
+
+
 @pytest.mark.parametrize("failed", [True, False])
 def test_rows_that_nothing_is_compared_with_get_all_processes(failed: bool) -> None:
     log: list[Any] = []
