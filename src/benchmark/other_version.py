@@ -148,7 +148,9 @@ def compare_versions(
             row.start(run.exports, limits, reference)
         images = _score(pairs, data, report)
         batches = suite.timing_batches(data, timing.batch_sizes)
-        Schedule(rows, timing, report).run(batches)
+        # Both rows of a pair have one name, so no row is the baseline of the others.
+        compared = [(pair.there, pair.here) for pair in pairs]
+        Schedule(rows, timing, report, pairs=compared).run(batches)
         for row in rows:
             row.end_timing()
         comparison = VersionComparison(

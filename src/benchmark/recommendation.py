@@ -9,10 +9,12 @@ import msgspec
 
 from src.benchmark.statistics.latency import rounds_of, speedup
 from src.benchmark.statistics.verdict import TESTED, fails_on, keeps_budget, keeps_budget_here
-from src.run.latency import Cell, Memory
+from src.run import peak_memory
+from src.run.latency import Cell
 from src.run.pipeline import ImageSample
 from src.run.results import HoldsHereOnly, Objective, Recommendation, Undecided
 from src.run.row import RowFigures
+from src.worker.memory_peak import STEADY
 
 Rows = Sequence[RowFigures]
 _Leads = Callable[[RowFigures, RowFigures], bool]
@@ -36,9 +38,10 @@ def recommend(
         device: the device; rows of other devices are ignored.
         chosen_objective: ``latency`` or ``memory`` at the smallest batch, ``throughput`` at the
             largest, ``size`` of the files, or ``pipeline`` from an image file to its label with the
-            evaluation's decoder. The memory is the peak of a separate process. On a GPU it is the
-            peak on the GPU if that is known for all rows, else the resident memory. None for the
-            default: see :func:`resolved`.
+            evaluation's decoder. The memory is the peak of a separate process; peaks that are
+            closer than a steady one may grow are even. On a GPU it is the peak on the GPU if that
+            is known for all rows, else the resident memory. None for the default: see
+            :func:`resolved`.
         images: the image files that pipelines were timed on; None without pipelines.
 
     Returns:
@@ -46,7 +49,8 @@ def recommend(
         ``equals`` are the rows whose difference from the chosen one was not measurable;
         ``inconclusive`` are rows that are better but not shown to keep the budget, each with the
         number of images that would settle it; ``holds_here_only`` are better rows that keep the
-        budget here, and not on an older instruction set that was tried; ``chosen_from`` counts the
+        budget here, and not on an older instruction set that was tried. If no row keeps the budget,
+        none is chosen, and all such rows are in these two lists. ``chosen_from`` counts the
         rows that keep the budget, with the baseline; ``tested`` counts the rows except the baseline
         whose accuracy was tested, at 5 % each; ``with_function`` is the row that the same rule
         chooses among those that also keep the probabilities, if the chosen one does not: see
@@ -72,14 +76,18 @@ def recommend(
         with_function=None,
     )
     if not passing:
-        return empty  # there is no verdict without a baseline
+        return _with_better(empty, ranked)
 
-    is_exact = objective in {"size", "memory"}  # they have no noise to allow for
+    # Sizes have no noise to allow for, and a figure that is unknown for all rows tells nothing.
+    is_exact = objective == "size" or all(math.isinf(figure(row)) for row in ranked)
 
     def leads(row: RowFigures, other: RowFigures) -> bool:
         """Return True if ``row`` is measurably better; speeds are compared by their interval."""
         if is_exact:
             return figure(row) < figure(other)
+        if objective == "memory":
+            # The peak of one process counts as steady while it grows by no more than this.
+            return figure(row) + STEADY * abs(figure(row)) < figure(other)
         if objective == "pipeline":
             mine, others = _whole(row), _whole(other)
             return mine is not None and (others is None or _leads(mine, others))
@@ -92,7 +100,7 @@ def recommend(
         _chosen(faithful, leads, is_exact=is_exact) if faithful and _departs(chosen) else None
     )
     better = [row for row in ranked if row not in passing and leads(row, chosen)]
-    return msgspec.structs.replace(
+    advice = msgspec.structs.replace(
         empty,
         format=chosen.format,
         with_function=with_function.format if with_function else None,
@@ -101,14 +109,22 @@ def recommend(
             for row in ([] if is_exact else others)
             if not leads(row, chosen) and not leads(chosen, row)
         ],
+    )
+    return _with_better(advice, better)
+
+
+def _with_better(advice: Recommendation, rows: Rows) -> Recommendation:
+    """Return the recommendation with the reasons why better rows are not the chosen one."""
+    return msgspec.structs.replace(
+        advice,
         inconclusive=[
             Undecided(format=row.format, images_needed=_images_needed(row))
-            for row in better
+            for row in rows
             if row.verdict == "inconclusive"
         ],
         holds_here_only=[
             HoldsHereOnly(format=row.format, instruction_sets=fails_on(row))
-            for row in better
+            for row in rows
             if keeps_budget_here(row)
         ],
     )
@@ -119,8 +135,19 @@ def intended(objective: Objective | None, images: ImageSample | None) -> Objecti
 
     The default is the pipeline if the images of the data set are files, else the latency.
     """
-    are_files = images is not None and images.are_files
-    return objective or ("pipeline" if are_files else "latency")
+    return objective or ("pipeline" if is_about_pipelines(objective, images) else "latency")
+
+
+def is_about_pipelines(objective: str | None, images: ImageSample | None) -> bool:
+    """Return True if the objective of a measurement is the pipeline: see :func:`intended`.
+
+    Args:
+        objective: the user's, as a measurement stores it.
+        images: the image files that pipelines were timed on; None without pipelines.
+    """
+    if objective is None:
+        return images is not None and images.are_files
+    return objective == "pipeline"
 
 
 def resolved(
@@ -161,12 +188,10 @@ def _chosen(ranked: Rows, leads: _Leads, *, is_exact: bool) -> RowFigures:
 
 def _figure(objective: Objective, size: int | None, rows: Rows) -> Callable[[RowFigures], float]:
     """Return the figure of the objective as a function of a row; smaller is better."""
-    peaks = {row.key: _peak_memory(row, size) for row in rows}
-    on_gpu = all(peak.peak_device_bytes is not None for peak in peaks.values())
+    on_gpu = peak_memory.is_on_gpu(rows, size)
 
     def memory(row: RowFigures) -> float:
-        peak = peaks[row.key]
-        value = peak.peak_device_bytes if on_gpu else peak.peak_rss_bytes
+        value = peak_memory.compared(row, size, on_gpu=on_gpu)
         return math.inf if value is None else float(value)  # an unknown peak ranks last
 
     figures: dict[Objective, Callable[[RowFigures], float]] = {
@@ -177,11 +202,6 @@ def _figure(objective: Objective, size: int | None, rows: Rows) -> Callable[[Row
         "pipeline": lambda row: whole.p50_s if (whole := _whole(row)) else math.inf,
     }
     return figures[objective]
-
-
-def _peak_memory(row: RowFigures, size: int | None) -> Memory:
-    cell = row.cell(size)
-    return cell.peak_memory if cell and cell.peak_memory else Memory()
 
 
 def _departs(row: RowFigures) -> bool:

@@ -14,6 +14,7 @@ from src.benchmark.row_processes import RowProcesses
 from src.benchmark.statistics import pipeline as statistics
 from src.benchmark.statistics.latency import speedup
 from src.data.pipeline.encoded import EncodedImages
+from src.run.latency import Interval
 from src.run.pipeline import (
     DECODERS,
     REFERENCE,
@@ -117,6 +118,13 @@ class RowPipeline:
             turn, is_idle = timed_turn(worker, process, decoder, chosen, options)
             self._rounds.setdefault(decoder, {})[number] = turn
             self.settled &= is_idle
+
+    def over(self, baseline: RowPipeline) -> Interval | None:
+        """Return how many times faster the whole is than a baseline's; None with too few rounds.
+
+        Both are with the reference decoder.
+        """
+        return speedup(baseline.reference, self.reference)
 
     def add_answers(
         self,

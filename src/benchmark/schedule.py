@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from src.benchmark.concurrency import run_concurrently
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.recommendation import intended
+from src.benchmark.recommendation import is_about_pipelines
 from src.benchmark.row import Row
 from src.benchmark.row_pipeline import PipelineFiles
+from src.run.latency import Interval
 from src.system.console import Report
 
 # Precision is checked rarely, and not before the spread of the processes is known. Stopping at the
@@ -39,6 +40,8 @@ class Schedule:
         options: time limits and target precision.
         report: gets the row that is timed and the elapsed share of the time limit.
         clock: returns seconds; replaced in tests.
+        pairs: the rows whose speed-ups must be precise, each with the row that it is compared with;
+            None for all rows with their baselines and their fp32 rows.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class Schedule:
         options: BenchmarkOptions,
         report: Report,
         clock: Callable[[], float] = time.monotonic,
+        pairs: Sequence[tuple[Row, Row]] | None = None,
     ) -> None:
         self._rows = rows
         self._options = options
         self._report = report
         self._clock = clock
+        self._given_pairs = pairs
         self._started = clock()
         self._process_seconds = options.max_seconds / options.processes
         self._rounds: Counter[int] = Counter()  # by batch size
@@ -77,16 +82,17 @@ class Schedule:
         """
         self._started = self._clock()
         rows_of_batch = [[row for row in self._rows if row.ok] for _ in batches]
+        timed = {row for row in self._rows if row.ok}
         for process in range(self._options.processes):
             if process and self._clock() > self._started + self._options.max_seconds:
                 return
             if precision_is_checked(process):
                 rows_of_batch = [self._imprecise(len(images)) for images in batches]
+                timed = {row for rows in rows_of_batch for row in rows}
+                if files is not None and self._pipeline_decides(files):
+                    timed |= self._imprecise_pipelines()
             if process:
-                self._renew(
-                    [row for row in self._rows if any(row in rows for rows in rows_of_batch)],
-                    process,
-                )
+                self._renew([row for row in self._rows if row in timed], process)
             end = self._started + self._process_seconds * (process + 1)
             parts = len(batches) + (self._pipeline_part(files) if files else 0)
             for position, (images, rows) in enumerate(zip(batches, rows_of_batch, strict=True)):
@@ -94,7 +100,6 @@ class Schedule:
                 deadline = now + (end - now) / (parts - position)
                 self._run_rounds(images, rows, process, deadline)
             if files is not None:
-                timed = {row for rows in rows_of_batch for row in rows}
                 in_order = [row for row in self._rows if row in timed]
                 self._run_pipelines(files, in_order, process, end)
 
@@ -139,11 +144,7 @@ class Schedule:
         one after the other. The order rotates with the processes: a process that was loaded before
         others may be slower than they are for as long as it runs.
         """
-        renewed = [
-            row
-            for row in rows
-            if row.ok and (row.figures.load_seconds or 0) <= self._process_seconds
-        ]
+        renewed = [row for row in rows if row.ok and self._is_renewed(row)]
         self._report_progress(
             f"starting process {process + 1} of {self._options.processes} of each file"
         )
@@ -151,6 +152,10 @@ class Schedule:
         for row in in_order:
             row.begin_process()
         run_concurrently([row.open_process for row in in_order], self._options.loads_at_once)
+
+    def _is_renewed(self, row: Row) -> bool:
+        """Return True if a row gets new processes: its file does not take too long to load."""
+        return (row.figures.load_seconds or 0) <= self._process_seconds
 
     def _run_rounds(
         self, images: NDArray[np.float32], rows: Sequence[Row], process: int, deadline: float
@@ -193,8 +198,11 @@ class Schedule:
 
     def _pipeline_part(self, files: PipelineFiles) -> float:
         """Return the pipelines' part of the time, as a share of that of a batch size."""
-        objective = intended(self._options.objective, files.sample.facts)
-        return 1.0 if objective == "pipeline" else PIPELINE_PART
+        return 1.0 if self._pipeline_decides(files) else PIPELINE_PART
+
+    def _pipeline_decides(self, files: PipelineFiles) -> bool:
+        """Return True if the recommendation is meant to be about the pipeline."""
+        return is_about_pipelines(self._options.objective, files.sample.facts)
 
     def _report_progress(self, step: str) -> None:
         limit = self._options.max_seconds
@@ -203,19 +211,61 @@ class Schedule:
         self._report(f"timing, {limit:g} s at most", step, done, int(100 * limit))
 
     def _imprecise(self, size: int) -> list[Row]:
+        """Return the rows that need another process for their calls at a batch size."""
+        alone: Sequence[Row] = ()  # of given pairs, a row without its other one tells nothing
+        pairs = self._given_pairs
+        if pairs is None:
+            alone = self._rows
+            references = (self.baseline_of, self.counterpart_of)
+            pairs = [
+                (row, other)
+                for row in self._rows
+                for reference_of in references
+                if (other := reference_of(row)) is not None
+            ]
+        imprecise = self._imprecise_of(alone, pairs, lambda row, other: row.speedup(other, size))
+        return [row for row in self._rows if row in imprecise]
+
+    def _imprecise_pipelines(self) -> set[Row]:
+        """Return the rows that need another process for their pipelines."""
+        timed = [row for row in self._rows if row.pipeline.reason is None]
+        pairs = [
+            (row, other)
+            for row in timed
+            if (other := self.baseline_of(row)) is not None and other in timed
+        ]
+        return self._imprecise_of(
+            timed, pairs, lambda row, other: row.pipeline.over(other.pipeline)
+        )
+
+    def _imprecise_of(
+        self,
+        rows: Sequence[Row],
+        pairs: Sequence[tuple[Row, Row]],
+        speedup: Callable[[Row, Row], Interval | None],
+    ) -> set[Row]:
         """Return the rows that need another process, and the rows they are compared with.
 
-        A row with a single process is left out: more rounds would not make it more precise.
+        Neither more rounds nor other processes of its pair help a row that keeps its first process.
+
+        Args:
+            rows: rows that need another process even if they are in no pair: nothing tells how
+                precise they are.
+            pairs: each row with the one that it is compared with.
+            speedup: returns the interval of a pair.
         """
-        imprecise: set[Row] = set()
-        for row in self._rows:
-            for other in (self.baseline_of(row), self.counterpart_of(row)) if row.ok else ():
-                interval = row.speedup(other, size) if other not in {None, row} else None
-                if other is None or interval is None or interval.processes == 1:
-                    continue
-                if interval.half_width > self._options.precision:
-                    imprecise |= {row, other}
-        return [row for row in self._rows if row in imprecise]
+        compared = [pair for pair in pairs if pair[0] is not pair[1] and pair[0].ok and pair[1].ok]
+        in_pairs = {row for pair in compared for row in pair}
+        imprecise = {
+            row for row in rows if row.ok and row not in in_pairs and self._is_renewed(row)
+        }
+        for row, other in compared:
+            interval = speedup(row, other)
+            if interval is None or (
+                interval.processes != 1 and interval.half_width > self._options.precision
+            ):
+                imprecise |= {row, other}
+        return imprecise
 
 
 def precision_is_checked(process: int) -> bool:

@@ -13,57 +13,32 @@ three references, each with a 95 % interval:
 
 A row has regressed if its slowdown relative to its peers is shown to exceed the limit, or if those
 relative to the baseline and by the clock both are. The interval comes from the processes of the two
-measurements (see :mod:`src.compare.throughput`). For a row with one process it is assumed, and so
+measurements (see :mod:`src.compare.slowdown`). For a row with one process it is assumed, and so
 wide that only a large regression is detected. With fewer than three rows in common there is no
 useful median, and the baseline decides. For the baseline itself, the clock decides then.
 
-A file with its preprocessing inside is checked by its time from the image file to the label; its
-peers are the other such files and the pipelines of the rows.
+A file with its preprocessing inside is checked by its time from the image file to the label, and so
+is the pipeline of a row where the recommendation is meant to be about it; they are peers of each
+other. Such a time has also regressed if its slowdown by the clock and that relative to the calls of
+the rows are both shown to exceed the limit: see :mod:`src.compare.whole_time`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from statistics import median
+from collections.abc import Iterator, Sequence
 
-from src.compare import embedded
+from src.compare import embedded, whole_time
 from src.compare.accuracy_drop import check_accuracy
 from src.compare.comparability import testbed_of
 from src.compare.finding import Finding, Outcome
-from src.compare.throughput import is_interrupted, rates
+from src.compare.slowdown import Slowdown, Slowdowns
+from src.compare.whole_time import MISSING, WHOLE
 from src.errors import UsageError
-from src.run.latency import Cell, Interval
+from src.run.latency import Cell
 from src.run.record import Device
 from src.run.results import Results
 from src.run.row import Row
-
-_MISSING = "no longer measured"
-_WHOLE = "from the image file to the label"
-LEAST_PEERS = 3  # rows in common, so that one regressed row does not decide the median
-
-
-@dataclass(frozen=True)
-class Slowdown:
-    """The logarithm of the ratio new / old of the times, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def over(self, other: Slowdown) -> Slowdown:
-        """Return the slowdown relative to another, independent slowdown."""
-        value = self.value - other.value
-        return Slowdown(
-            value,
-            value - math.hypot(self.value - self.low, other.high - other.value),
-            value + math.hypot(self.high - self.value, other.value - other.low),
-        )
-
-    def __str__(self) -> str:
-        value, low, high = (100 * math.expm1(bound) for bound in (self.value, self.low, self.high))
-        return f"{value:+.1f} % [{low:+.1f}, {high:+.1f}]"
 
 
 def compare(
@@ -106,20 +81,8 @@ def _missing_rows(old: Results, new: Results) -> list[Finding]:
         present = new.row(row.format, row.device)
         if row.is_ok and (present is None or not present.is_ok):
             text = "it is not in NEW" if present is None else f"{present.status}: {present.reason}"
-            findings.append(Finding("regressed", *row.key, _MISSING, text))
-    if new.image_sample is None:
-        return findings  # no pipeline was asked for, with which embedded files are measured
-    present_files = {file.key for file in embedded.files(new)}
-    reasons: dict[tuple[str, str], str] = {
-        (row.embedded.folder, row.device): f"{row.embedded.status}: {row.embedded.reason}"
-        for row in new.rows
-        if row.embedded
-    }
-    for file in embedded.files(old):
-        if file.key not in present_files:
-            text = reasons.get(file.key, "it is not in NEW")
-            findings.append(Finding("regressed", *file.key, _MISSING, text))
-    return findings
+            findings.append(Finding("regressed", *row.key, MISSING, text))
+    return [*findings, *whole_time.missing(old, new)]
 
 
 def _require_common_times(old: Results, new: Results, devices: Sequence[Device]) -> None:
@@ -128,9 +91,10 @@ def _require_common_times(old: Results, new: Results, devices: Sequence[Device])
     Raises:
         UsageError: there is nothing to compare.
     """
+    pipelines = whole_time.checks_pipelines(old, new)
     has_rows = any(row.is_ok and _is_ok(new, row) for row in old.rows)
     before, after = (
-        {(device, *key) for device in devices for key in _checked(results, device)}
+        {(device, *key) for device in devices for key in _checked(results, device, pipelines)}
         for results in (old, new)
     )
     if not has_rows or before & after:
@@ -149,11 +113,12 @@ def _not_timed(old: Results, new: Results, device: Device) -> Iterator[Finding]:
 
     The rows without figures in NEW have findings of their own: see :func:`_missing_rows`.
     """
-    timed = _checked(new, device)
+    pipelines = whole_time.checks_pipelines(old, new)
+    timed = _checked(new, device, pipelines)
     rows = {row.format: row for row in old.rows if row.device == device}
     rows |= {row.embedded.folder: row for row in rows.values() if row.embedded}
-    for figure, name in _checked(old, device):
-        is_missing = figure == _WHOLE and new.image_sample is not None
+    for figure, name in _checked(old, device, pipelines):
+        is_missing = figure == WHOLE and new.image_sample is not None
         if (figure, name) not in timed and not is_missing and _is_ok(new, rows[name]):
             text = "not timed in NEW: measure both with the same options"
             yield Finding("inconclusive", name, device, figure, text)
@@ -174,8 +139,9 @@ def _check_latency(
         UsageError: the measurements are of two testbeds.
     """
     findings = [*_not_timed(old, new, device)]
-    timed = _checked(new, device)
-    checked = [key for key in _checked(old, device) if key in timed]
+    pipelines = whole_time.checks_pipelines(old, new)
+    timed = _checked(new, device, pipelines)
+    checked = [key for key in _checked(old, device, pipelines) if key in timed]
     if not checked:
         return findings
     testbeds = [testbed_of(results, device) for results in (old, new)]
@@ -186,103 +152,100 @@ def _check_latency(
             found=f"OLD on {testbeds[0]}; NEW on {testbeds[1]}",
             remedy="measure both on one machine with the same threads, or leave it out",
         )
-    before, after = _cells(old, device), _cells(new, device)
+    before, after = _cells(old, device, pipelines), _cells(new, device, pipelines)
     for figure in dict.fromkeys(figure for figure, _ in checked):
         names = [name for name in before[figure] if name in after[figure]]
-        slowdowns = _slowdowns(
+        slowdowns = Slowdowns(
             {name: before[figure][name] for name in names},
             {name: after[figure][name] for name in names},
         )
+        calls = whole_time.of_calls(old, new, device) if figure == WHOLE else None
         for name in names:
             if (figure, name) not in checked:
                 continue
-            if name not in slowdowns:
+            if name not in slowdowns.by_clock:
                 text = "fewer than two rounds, which have no interval: raise max_seconds"
                 findings.append(Finding("inconclusive", name, device, figure, text))
                 continue
-            outcome, text = _outcome(name, slowdowns, old.baseline, allowed, clock=clock)
+            outcome, text = _outcome(name, slowdowns, old.baseline, calls, allowed, clock=clock)
             findings.append(Finding(outcome, name, device, figure, text))
     return findings
 
 
-def _checked(results: Results, device: Device) -> list[tuple[str, str]]:
-    """Return the figures and names that are checked, without the pipelines, which are peers."""
-    rows = {row.format for row in results.rows}  # their own calls are checked
+def _checked(results: Results, device: Device, pipelines: bool) -> list[tuple[str, str]]:
+    """Return the figures and names that are checked.
+
+    Args:
+        results: a measurement.
+        device: the device.
+        pipelines: check the pipelines of the rows too; otherwise they are only peers.
+    """
+    rows = {row.format for row in results.rows}
     return [
         (figure, name)
-        for figure, cells in _cells(results, device).items()
+        for figure, cells in _cells(results, device, pipelines).items()
         for name in cells
-        if figure != _WHOLE or name not in rows
+        if pipelines or figure != WHOLE or name not in rows
     ]
 
 
-def _cells(results: Results, device: str) -> dict[str, dict[str, Cell]]:
+def _cells(results: Results, device: str, pipelines: bool) -> dict[str, dict[str, Cell]]:
     """Return the cells of one device, by the figure and by format, or folder of an embedded file.
 
-    The pipelines are cells only beside an embedded file.
+    The pipelines are cells if they are checked, or beside an embedded file.
     """
     cells: dict[str, dict[str, Cell]] = {}
     for row in results.rows:
         if row.device == device:
             for cell in row.latency:
                 cells.setdefault(f"batch {cell.batch_size}", {})[row.format] = cell
-    if any(file.device == device for file in embedded.files(results)):
-        cells[_WHOLE] = embedded.whole_times(results, device)
+    if pipelines or any(file.device == device for file in embedded.files(results)):
+        cells[WHOLE] = embedded.whole_times(results, device)
     return cells
 
 
-def _slowdowns(old: Mapping[str, Cell], new: Mapping[str, Cell]) -> dict[str, Slowdown]:
-    means = any(is_interrupted(cell) for cells in (old, new) for cell in cells.values())
-    before, after = rates(old, means=means), rates(new, means=means)
-    return {
-        name: _log(before[name]).over(_log(after[name])) for name in before.keys() & after.keys()
-    }
-
-
-def _log(rate: Interval) -> Slowdown:
-    return Slowdown(math.log(rate.value), math.log(rate.low), math.log(rate.high))
-
-
 def _outcome(
-    name: str, slowdowns: Mapping[str, Slowdown], baseline: str, allowed: float, *, clock: bool
+    name: str,
+    slowdowns: Slowdowns,
+    baseline: str,
+    calls: Slowdown | None,
+    allowed: float,
+    *,
+    clock: bool,
 ) -> tuple[Outcome, str]:
-    """Return the outcome for a row, and its slowdowns in words."""
-    own = slowdowns[name]
-    relative = {"by the clock": own}
-    if baseline in slowdowns and name != baseline:
-        relative = {f"over {baseline}": own.over(slowdowns[baseline]), **relative}
-    if len(slowdowns) >= LEAST_PEERS:
-        relative = {"over its peers": own.over(_median_of_peers(name, slowdowns)), **relative}
-    decisive, *supporting = relative.values()
+    """Return the outcome for a row, and its slowdowns in words.
+
+    Args:
+        name: the row.
+        slowdowns: of all rows.
+        baseline: the format of the baseline.
+        calls: the median slowdown of the calls, for a time from the image file to the label.
+        allowed: the logarithm of the ratio that is allowed.
+        clock: the clock alone decides too.
+    """
+    own = slowdowns.by_clock[name]
+    relative = {
+        reference: slowdown
+        for reference, slowdown in (
+            ("over its peers", slowdowns.over_peers(name)),
+            (f"over {baseline}", slowdowns.over(name, baseline)),
+            ("by the clock", own),
+        )
+        if slowdown is not None
+    }
     text = ", ".join(f"{slowdown} {reference}" for reference, slowdown in relative.items())
-    # Baseline and clock decide together only beside the peers.
-    has_all = len(relative) == len(("peers", "baseline", "clock"))
-
-    def exceed(values: Sequence[float]) -> bool:
-        return all(value > allowed for value in values)
-
-    is_shown = exceed([decisive.low]) or (has_all and exceed([other.low for other in supporting]))
-    if is_shown or (clock and exceed([own.low])):
+    # Any of these groups of slowdowns shows a regression, if all of its slowdowns exceed the limit.
+    groups = [[next(iter(relative.values()))]]
+    if len(relative) == len(("peers", "baseline", "clock")):
+        groups.append([*relative.values()][1:])
+    if calls is not None:
+        over_calls = own.over(calls)
+        groups.append([over_calls, own])
+        text += f", {over_calls} over the calls"
+    if clock:
+        groups.append([own])
+    if any(all(slowdown.low > allowed for slowdown in group) for group in groups):
         return "regressed", text
-    is_suspected = exceed([decisive.value]) or (
-        has_all and exceed([other.value for other in supporting])
-    )
-    if is_suspected or (clock and exceed([own.value])):
+    if any(all(slowdown.value > allowed for slowdown in group) for group in groups):
         return "inconclusive", f"{text}; too uncertain to tell, measure with benchmark=thorough"
     return "ok", text
-
-
-def _median_of_peers(name: str, slowdowns: Mapping[str, Slowdown]) -> Slowdown:
-    """Return the median slowdown of the peers, with its 95 % interval."""
-    # The row itself would pull the median towards its own slowdown, so it is left out. With only
-    # two other rows it stays in: otherwise one row that became faster would move the median.
-    leaves_out = len(slowdowns) > LEAST_PEERS
-    peers = [
-        slowdown for other, slowdown in slowdowns.items() if not (leaves_out and other == name)
-    ]
-    value = median(slowdown.value for slowdown in peers)
-    # The standard error of a median of n equal normal values is sqrt(pi / 2n) times theirs.
-    share = math.sqrt(math.pi / 2 / len(peers))
-    down = median(slowdown.value - slowdown.low for slowdown in peers) * share
-    up = median(slowdown.high - slowdown.value for slowdown in peers) * share
-    return Slowdown(value, value - down, value + up)

@@ -1,9 +1,9 @@
-"""Throughput of a file within one measurement, without the drift that all rows share.
+"""Speed of the files of one measurement, by the clock and relative to each other.
 
 A machine has slow phases of seconds and of hours. Rows are timed in turns, so a slow phase of
-seconds affects all turns of some rounds. This common drift is estimated by the median over the
-rows, and removed. A slow phase of the whole measurement remains; a comparison of two measurements
-must allow for it.
+seconds affects all turns of some rounds. Two rows are compared round by round, so this common drift
+cancels. For the speed by the clock it is estimated by the median over the other rows, and removed.
+A slow phase of the whole measurement remains; a comparison of two measurements must allow for it.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from src.run.latency import Cell, Disturbance, Interval, Turn
 
 Cells = Mapping[str, Cell]  # by format, at one batch size
 
+# Other rows whose median is the common drift. The median of fewer has too much of the noise of
+# one row in it.
+LEAST_OTHERS = 3
+
 # With this disturbance, the speed-up is computed from means; with the next one, from medians.
 _INTERRUPTED = Disturbance(seconds=1.0, steal_share=0.0, other_cores=1.0, frequency_hz=None)
 _UNDISTURBED = msgspec.structs.replace(_INTERRUPTED, other_cores=0.0)
@@ -30,46 +34,73 @@ def is_interrupted(cell: Cell) -> bool:
     return cell.disturbance is not None and cell.disturbance.interrupts()
 
 
-def rates(cells: Cells, *, means: bool) -> dict[str, Interval]:
-    """Return each row's calls per second without the common drift, with 95 % intervals.
+class Throughput:
+    """Speeds of the rows of one measurement at one batch size, with 95 % intervals.
 
     Args:
         cells: cells of one measurement, device and batch size, by format.
         means: summarise the calls of a turn by their mean instead of their median, as
             :func:`src.benchmark.statistics.latency.speedup` does if a row was interrupted. It must
             be the same for both measurements of a comparison.
-
-    Returns:
-        The rows with at least two rounds. For rounds of one process the interval is an assumption.
     """
-    disturbance = _INTERRUPTED if means else _UNDISTURBED
-    middle = np.mean if means else np.median
-    turns = {
-        name: {
-            number: msgspec.structs.replace(turn, disturbance=disturbance)
-            for number, turn in rounds_of(cell).items()
+
+    def __init__(self, cells: Cells, *, means: bool) -> None:
+        disturbance = _INTERRUPTED if means else _UNDISTURBED
+        middle = np.mean if means else np.median
+        self._rounds = {
+            name: {
+                number: msgspec.structs.replace(turn, disturbance=disturbance)
+                for number, turn in rounds_of(cell).items()
+            }
+            for name, cell in cells.items()
         }
-        for name, cell in cells.items()
-    }
-    logs = {
-        name: {number: math.log(middle(turn.seconds)) for number, turn in rounds.items()}
-        for name, rounds in turns.items()
-    }
-    usual = {name: median(values.values()) for name, values in logs.items()}
-    numbers = sorted({number for values in logs.values() for number in values})
-    drift = {
-        number: median(
-            values[number] - usual[name] for name, values in logs.items() if number in values
-        )
-        for number in numbers
-    }
-    # The common drift belongs to no process. Each of its rounds gets a separate process number, so
-    # that only the processes of the row group the rounds.
-    common = {
-        number: Turn(
-            seconds=[math.exp(value)], elapsed_seconds=1.0, cpu_seconds=0.0, process=number
-        )
-        for number, value in drift.items()
-    }
-    gains = {name: speedup(common, rounds) for name, rounds in turns.items()}
-    return {name: rate for name, rate in gains.items() if rate is not None}
+        logs = {
+            name: {number: math.log(middle(turn.seconds)) for number, turn in rounds.items()}
+            for name, rounds in self._rounds.items()
+        }
+        usual = {name: median(values.values()) for name, values in logs.items()}
+        self._excess = {  # over the row's usual time, as a logarithm
+            name: {number: value - usual[name] for number, value in values.items()}
+            for name, values in logs.items()
+        }
+
+    def rate(self, name: str) -> Interval | None:
+        """Return a row's calls per second without the common drift.
+
+        The drift stays in with fewer than ``LEAST_OTHERS`` other rows: the interval is then wider.
+
+        Returns:
+            The interval; None with fewer than two rounds. For rounds of one process it is an
+            assumption.
+        """
+        rounds = self._rounds[name]
+        # The common drift belongs to no process. Each of its rounds gets a separate process number,
+        # so that only the processes of the row group the rounds.
+        common = {
+            number: Turn(
+                seconds=[math.exp(self._drift(name, number))],
+                elapsed_seconds=1.0,
+                cpu_seconds=0.0,
+                process=number,
+            )
+            for number in rounds
+        }
+        return speedup(common, rounds)
+
+    def over(self, name: str, other: str) -> Interval | None:
+        """Return how many times as fast as another row a row is, paired round by round."""
+        return speedup(self._rounds[other], self._rounds[name])
+
+    def _drift(self, name: str, number: int) -> float:
+        """Return the drift of a round that the other rows have in common, as a logarithm.
+
+        The row itself is left out: its own noise would cancel, and its interval would lack it.
+        """
+        if len(self._excess) <= LEAST_OTHERS:
+            return 0.0
+        others = [
+            excess[number]
+            for other, excess in self._excess.items()
+            if other != name and number in excess
+        ]
+        return median(others) if others else 0.0

@@ -12,6 +12,7 @@ import pytest
 
 from src.benchmark import other_version
 from src.benchmark.other_version import VersionOptions, compare_versions, speed_outcome
+from src.benchmark.schedule import Schedule
 from src.cli.commands import benchmark
 from src.cli.commands.other_version import require_no_regression
 from src.errors import LightshipError, UsageError
@@ -74,6 +75,28 @@ def test_a_version_that_is_slower_or_answers_otherwise_is_found(run: Run) -> Non
     assert "50 of 50 answers change" in told[1]
     assert "(slower by more than 5%)" in told[2]
     assert told[3].startswith("failed: other-crash under numpy 0.1: failed (the other version: ")
+
+
+@pytest.mark.usefixtures("other")
+def test_both_versions_of_each_file_are_timed_until_their_ratio_is_precise(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    only(run, "eager", "other-speed")
+    schedules: list[list[tuple[Any, Any]]] = []
+
+    class Spied(Schedule):
+        def __init__(self, rows: Any, *given: Any, pairs: Any) -> None:
+            super().__init__(rows, *given, pairs=pairs)
+            schedules.append([*pairs])
+
+    monkeypatch.setattr(other_version, "Schedule", Spied)
+    compare_versions(run, Data(), OPTIONS, silent)
+    [pairs] = schedules
+    assert [(there.name, here.name) for there, here in pairs] == [
+        ("eager", "eager"),
+        ("other-speed", "other-speed"),
+    ]
+    assert all(there.python and there is not here for there, here in pairs)
 
 
 def compared(**changes: Any) -> VersionComparison:

@@ -315,6 +315,22 @@ def test_the_recommendation_stores_the_numbers_of_candidates_and_of_tests() -> N
     assert (without.chosen_from, without.tested) == (0, 0)
 
 
+def test_where_no_row_keeps_the_budget_the_open_ones_are_named_with_their_images() -> None:
+    older = [there("avx2")]
+    advice = best(
+        row("open", 2.0, verdict="inconclusive"),
+        row("quick", 1.0, verdict="inconclusive"),
+        row("bad", 0.5, verdict="fail"),
+        row("older", 3.0, instruction_sets=older),
+    )
+    assert advice.format is None
+    assert advice.inconclusive == [
+        Undecided(format="quick", images_needed=4321),
+        Undecided(format="open", images_needed=4321),
+    ]
+    assert advice.holds_here_only == [HoldsHereOnly(format="older", instruction_sets=["avx2"])]
+
+
 def small(name: str, rss: int | None, on_gpu: int | None = None) -> dict[str, Any]:
     taken = {"peak_rss_bytes": rss, "peak_device_bytes": on_gpu}
     return row(name, 1.0, latency=[cell(1, 1.0, **taken)])
@@ -335,6 +351,31 @@ def test_on_a_gpu_its_own_memory_decides_where_all_rows_tell() -> None:
     assert best(*rows, objective="memory").format == "eager"
     rows[0]["latency"][0]["peak_device_bytes"] = None
     assert best(*rows, objective="memory").format == "onnx"
+
+
+@pytest.mark.parametrize(
+    ("int8", "chosen", "equals"),
+    [
+        (250_400_000, "int8", ["fp32"]),
+        (252_500_000, "int8", ["fp32"]),
+        (252_700_000, "fp32", []),
+        (240_000_000, "int8", []),
+    ],
+)
+def test_peaks_that_are_no_further_apart_than_a_steady_one_grows_are_even(
+    int8: int, chosen: str, equals: list[str]
+) -> None:
+    rows = [small("eager", 900_000_000), small("fp32", 250_100_000), small("int8", int8)]
+    for each, size in zip(rows, (85, 85, 22), strict=True):
+        each["size_bytes"] = size
+    advice = best(*rows, objective="memory")
+    assert (advice.format, advice.equals) == (chosen, equals)
+
+
+def test_a_file_of_even_memory_is_not_called_better_for_being_open() -> None:
+    rows = [small("eager", 250_400_000), small("int8", 250_100_000)]
+    rows[1]["verdict"] = "inconclusive"
+    assert best(*rows, objective="memory").inconclusive == []
 
 
 FILES = convert(IMAGE_SAMPLE, ImageSample)

@@ -74,9 +74,13 @@ class FakeRow:
         return speedup(other.rounds.get(size, {}), self.rounds.get(size, {}))
 
 
-def run(rows: Any, log: list[Any], batches: int = 1, **options: Any) -> None:
+def run(rows: Any, log: list[Any], batches: int = 1, pairs: Any = None, **options: Any) -> None:
     schedule = Schedule(
-        rows, BenchmarkOptions(**options), lambda *_: None, clock=lambda: float(len(log))
+        rows,
+        BenchmarkOptions(**options),
+        lambda *_: None,
+        clock=lambda: float(len(log)),
+        pairs=pairs,
     )
     schedule.run([np.zeros((size + 1, 3, 2, 2), np.float32) for size in range(batches)])
 
@@ -145,6 +149,51 @@ def test_only_an_imprecise_row_and_its_baseline_get_another_process() -> None:
     rows = [FakeRow("eager", log), FakeRow("precise", log), FakeRow("restless", log, noise=0.5)]
     run(rows, log, max_seconds=10_000, processes=20, rounds=2)
     assert [len(turns_of(row)) for row in rows] == [20, PROCESSES_BEFORE_FIRST_CHECK, 20]
+
+
+@pytest.mark.parametrize("names", [("eager", "eager"), ("fast_int8", "fast_int8")])
+def test_the_given_pairs_decide_who_gets_another_process(names: tuple[str, str]) -> None:
+    log: list[Any] = []
+    here, there = FakeRow(names[0], log, noise=0.5), FakeRow(names[1], log)
+    # Precise beside its own pair, although imprecise beside the baseline and the fp32 row.
+    quiet = [FakeRow(name, log, runtime="fast") for name in ("eager", "fast_fp32")]
+    rows = [here, there, *quiet]
+    pairs = [(there, here), tuple(quiet)]
+    run(rows, log, pairs=pairs, max_seconds=10_000, processes=20, rounds=1)
+    assert [len(turns_of(row)) for row in rows] == [20, 20, *[PROCESSES_BEFORE_FIRST_CHECK] * 2]
+
+
+def test_a_row_whose_given_pair_failed_gets_no_further_process() -> None:
+    log: list[Any] = []
+    here, there = FakeRow("onnx", log), FakeRow("onnx", log)
+    there.ok = False
+    run([here, there], log, pairs=[(there, here)], max_seconds=10_000, processes=20, rounds=1)
+    assert len(turns_of(here)) == PROCESSES_BEFORE_FIRST_CHECK
+
+
+@pytest.mark.parametrize("failed", [True, False])
+def test_rows_that_nothing_is_compared_with_get_all_processes(failed: bool) -> None:
+    log: list[Any] = []
+    baseline, *others = (FakeRow(name, log) for name in ("eager", "other", "third"))
+    baseline.ok = not failed
+    run([baseline, *others], log, max_seconds=10_000, processes=12, rounds=1)
+    expected = 12 if failed else PROCESSES_BEFORE_FIRST_CHECK
+    assert [len(turns_of(row)) for row in others] == [expected] * 2
+
+
+def test_a_row_that_nothing_is_compared_with_keeps_a_process_that_takes_long_to_load() -> None:
+    log: list[Any] = []
+    rows = [FakeRow("compiled", log, load_seconds=1000), FakeRow("other", log)]
+    run(rows, log, max_seconds=1000, processes=12, rounds=1)
+    assert [turns_of(row) for row in rows] == [[PROCESSES_BEFORE_FIRST_CHECK], [1] * 12]
+
+
+def test_rows_without_rounds_in_common_get_another_process() -> None:
+    log: list[Any] = []
+    rows = [FakeRow("eager", log), FakeRow("other", log)]
+    rows[1].speedup = lambda *_: None  # type: ignore[method-assign]
+    run(rows, log, max_seconds=10_000, processes=12, rounds=1)
+    assert [len(turns_of(row)) for row in rows] == [12, 12]
 
 
 def test_precision_is_checked_only_after_fixed_numbers_of_processes() -> None:
@@ -283,6 +332,80 @@ class TimedRow(FakeRow):
     def time_pipeline(self, files: Any, number: int, options: BenchmarkOptions) -> None:
         assert not self.begun
         self.log.append(("pipeline", number, self.name))
+
+
+class FakePipeline:
+    """Rounds of a pipeline whose processes differ as the row is told; a failed one has none."""
+
+    def __init__(self, noise: float, reason: str | None = None) -> None:
+        self.noise, self.reason = noise, reason
+        self.rounds: dict[int, Turn] = {}
+        self.generator = np.random.default_rng(1)
+        self.seconds: dict[int, float] = {}  # by process
+
+    def time(self, number: int, process: int) -> None:
+        if self.reason is None:
+            drawn = float(np.exp(self.noise * self.generator.normal()))
+            seconds = self.seconds.setdefault(process, drawn)
+            self.rounds[number] = Turn(
+                seconds=[seconds], elapsed_seconds=seconds, cpu_seconds=0.0, process=process
+            )
+
+    def over(self, baseline: FakePipeline) -> Any:
+        return speedup(baseline.rounds, self.rounds)
+
+
+class PipelineRow(TimedRow):
+    """A row with a pipeline of its own noise."""
+
+    def __init__(
+        self, name: str, log: list[Any], noise: float = 0.0, reason: str | None = None
+    ) -> None:
+        super().__init__(name, log)
+        self.pipeline = FakePipeline(noise, reason)
+
+    def time_pipeline(self, files: Any, number: int, options: BenchmarkOptions) -> None:
+        super().time_pipeline(files, number, options)
+        self.pipeline.time(number, self.process)
+
+
+def run_pipelines(rows: Any, log: list[Any], **options: Any) -> list[int]:
+    """Return how many processes timed the calls of each row."""
+    schedule = Schedule(
+        rows,
+        BenchmarkOptions(max_seconds=10_000, processes=12, rounds=2, **options),
+        lambda *_: None,
+        clock=lambda: float(len(log)),
+    )
+    schedule.run([IMAGES], files=pictures(are_files=True))
+    return [row.process + 1 for row in rows]
+
+
+def test_a_row_whose_pipeline_is_imprecise_gets_another_process_where_it_decides() -> None:
+    log: list[Any] = []
+    rows = [
+        PipelineRow("eager", log),
+        PipelineRow("precise", log),
+        PipelineRow("restless", log, noise=0.2),
+        PipelineRow("without", log, reason="it broke"),
+    ]
+    least = PROCESSES_BEFORE_FIRST_CHECK
+    assert run_pipelines(rows, log) == [12, least, 12, least]
+    # The calls are precise, so the further processes time the pipelines alone.
+    assert [len(turns_of(row)) for row in rows] == [least] * 4
+    assert len(rows[2].pipeline.seconds) == 12
+
+
+def test_an_imprecise_pipeline_asks_for_no_process_where_the_call_decides() -> None:
+    log: list[Any] = []
+    rows = [PipelineRow("eager", log), PipelineRow("restless", log, noise=0.2)]
+    assert run_pipelines(rows, log, objective="latency") == [PROCESSES_BEFORE_FIRST_CHECK] * 2
+
+
+def test_pipelines_without_that_of_the_baseline_get_all_processes() -> None:
+    log: list[Any] = []
+    rows = [PipelineRow("eager", log, reason="it broke"), PipelineRow("other", log)]
+    assert run_pipelines(rows, log) == [PROCESSES_BEFORE_FIRST_CHECK, 12]
 
 
 def pictures(*, are_files: bool = False) -> Any:

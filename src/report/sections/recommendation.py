@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from src.report.sections import speedups, stages
-from src.report.sections.rows import accuracy_of, memory_of
+from src.report.sections.rows import accuracy_of
 from src.report.sections.speedups import Evidence, at_least, factor
 from src.report.sections.verdicts import departures
+from src.run import peak_memory
 from src.run.accuracy import PairedAccuracy
-from src.run.latency import Cell, Interval
-from src.run.results import Recommendation, Results
+from src.run.latency import Interval
+from src.run.results import Recommendation, Results, Undecided
 from src.run.row import Row
 
 _DEVICES = {"cpu": "On this CPU", "cuda": "On this GPU", "browser": "In a web page on this CPU"}
@@ -40,7 +41,7 @@ def _sentence(results: Results, device: str, advice: Recommendation) -> str:
     baseline = results.baseline
     budget = points(results.options.max_accuracy_drop)
     if advice.format is None:
-        return f"{_DEVICES[device]} nothing can be recommended: {baseline} was not measured."
+        return _nothing(device, advice, rows.values(), baseline, budget)
     row = rows[advice.format]
     better = _BETTER[advice.objective]
     if advice.format == baseline:
@@ -48,7 +49,7 @@ def _sentence(results: Results, device: str, advice: Recommendation) -> str:
         if advice.holds_here_only:
             text += " on the older processors too"
     else:
-        reasons = [*_reasons(row, rows.get(baseline), baseline, advice, budget)]
+        reasons = [*_reasons(row, rows, baseline, advice, budget)]
         text = f"{_DEVICES[device]} ship {advice.format}: {', '.join(reasons)}"
     if row.is_of_twin:
         text += "; it computes another network, distilled from the trained one"
@@ -57,25 +58,41 @@ def _sentence(results: Results, device: str, advice: Recommendation) -> str:
         if other := advice.with_function:
             text += f", those of {other} are"
     if advice.equals:
-        text += f"; the speed of {' and '.join(advice.equals)} is not measurably another"
+        figure = "memory" if advice.objective == "memory" else "speed"
+        text += f"; the {figure} of {' and '.join(advice.equals)} is not measurably another"
     for row_here in advice.holds_here_only:
         text += (
             f"; {row_here.format} is {better} and keeps within {budget} here, but is not shown to "
             f"with {' and '.join(row_here.instruction_sets)}"
         )
     for undecided in advice.inconclusive:
-        needed = undecided.images_needed
-        enough = (
-            f"about {needed:,} test images would tell, four times out of five"
-            if needed
-            else "no number of images would tell"
-        )
         text += f"; {undecided.format} is {better}, but whether it keeps within {budget} is open: "
-        text += enough
+        text += _enough(undecided)
     return (
         f"{text}.{_choice(row, advice, baseline)}{_basis(results, device, advice)}"
         f"{_dominant_stage(row, advice)}"
     )
+
+
+def _nothing(
+    device: str, advice: Recommendation, rows: Iterable[Row], baseline: str, budget: str
+) -> str:
+    """Return why no file is recommended: none keeps the budget, or nothing could be compared."""
+    if not any(row.verdict for row in rows):
+        return f"{_DEVICES[device]} nothing can be recommended: {baseline} was not measured."
+    text = f"{_DEVICES[device]} no file is shown to keep within {budget} of {baseline}"
+    for undecided in advice.inconclusive:
+        text += f"; whether {undecided.format} does is open: {_enough(undecided)}"
+    for row in advice.holds_here_only:
+        text += f"; {row.format} does here, but not with {' and '.join(row.instruction_sets)}"
+    return f"{text}."
+
+
+def _enough(undecided: Undecided) -> str:
+    """Return the number of images that would settle an inconclusive verdict, in words."""
+    if undecided.images_needed is None:
+        return "no number of images would tell"
+    return f"about {undecided.images_needed:,} test images would tell, four times out of five"
 
 
 def _choice(row: Row, advice: Recommendation, baseline: str) -> str:
@@ -128,8 +145,9 @@ def _dominant_stage(row: Row, advice: Recommendation) -> str:
 
 
 def _reasons(
-    row: Row, baseline: Row | None, name: str, advice: Recommendation, budget: str
+    row: Row, rows: Mapping[str, Row], name: str, advice: Recommendation, budget: str
 ) -> Iterator[str]:
+    baseline = rows.get(name)
     size = advice.batch_size
     cells = [cell for cell in row.latency if size is None or cell.batch_size == size]
     pipeline = row.pipeline_of()
@@ -142,7 +160,7 @@ def _reasons(
     if baseline and row.size_bytes and baseline.size_bytes:
         yield _size(baseline.size_bytes / row.size_bytes)
     if advice.objective == "memory":
-        yield from _memory(cells, baseline, name)
+        yield from _memory(row, rows, name, size)
     accuracy = accuracy_of(row)
     if row.verdict == "same":
         yield f"the same network: its logits agree on all {accuracy.images:,} test images"
@@ -183,21 +201,18 @@ def _speed(gain: Interval, where: str, baseline: str) -> str:
             return f"as fast as {baseline} {interval} {where}"
 
 
-def _memory(cells: list[Cell], baseline: Row | None, name: str) -> Iterator[str]:
-    """Yield the peak memory beside the baseline's, at the batch size of the recommendation."""
-    for cell in cells:
-        other = baseline.cell(cell.batch_size) if baseline else None
-        if other is None:
-            continue
-        memory, baseline_memory = memory_of(cell), memory_of(other)
-        for peak, baseline_peak, where in (
-            (memory.peak_device_bytes, baseline_memory.peak_device_bytes, " of the GPU"),
-            (memory.peak_rss_bytes, baseline_memory.peak_rss_bytes, ""),
-        ):
-            if peak is not None and baseline_peak is not None:
-                needs = f"{peak / 1e6:.0f} MB{where} at the peak"
-                yield f"{needs} where {name} takes {baseline_peak / 1e6:.0f} MB"
-                return
+def _memory(row: Row, rows: Mapping[str, Row], name: str, size: int | None) -> Iterator[str]:
+    """Yield the peak memory that was compared beside the baseline's, unless one is not known."""
+    measured = [other for other in rows.values() if other.is_ok]
+    on_gpu = peak_memory.is_on_gpu(measured, size)
+    baseline = rows.get(name)
+    peak, baseline_peak = (
+        peak_memory.compared(of_row, size, on_gpu=on_gpu) if of_row else None
+        for of_row in (row, baseline)
+    )
+    if peak is not None and baseline_peak is not None:
+        needs = f"{peak / 1e6:.0f} MB{' of the GPU' if on_gpu else ''} at the peak"
+        yield f"{needs} where {name} takes {baseline_peak / 1e6:.0f} MB"
 
 
 def _change(paired: PairedAccuracy, budget: str) -> str:

@@ -123,7 +123,28 @@ def test_a_file_that_holds_here_only_is_named_with_the_older_processors() -> Non
 
 
 def test_nothing_is_recommended_without_a_measured_baseline() -> None:
-    assert "nothing can be recommended" in advice(row("onnx"), chosen=None)  # type: ignore[arg-type]
+    untested = row("onnx", verdict=None)
+    assert advice(untested, chosen=None) == (  # type: ignore[arg-type]
+        "On this CPU nothing can be recommended: eager was not measured."
+    )
+
+
+def test_where_no_file_keeps_the_budget_the_number_of_images_is_named() -> None:
+    rows = (row("onnx_int8"), row("bad", verdict="fail"))
+    assert advice(*rows, chosen=None) == (  # type: ignore[arg-type]
+        "On this CPU no file is shown to keep within 1 point of eager."
+    )
+    inconclusive = [
+        {"format": "onnx_int8", "images_needed": 268},
+        {"format": "other", "images_needed": None},
+    ]
+    excluded = [{"format": "third", "instruction_sets": ["avx2"]}]
+    open_ones = {"inconclusive": inconclusive, "holds_here_only": excluded}
+    assert advice(*rows, chosen=None, **open_ones) == (  # type: ignore[arg-type]
+        "On this CPU no file is shown to keep within 1 point of eager; whether onnx_int8 does is "
+        "open: about 268 test images would tell, four times out of five; whether other does is "
+        "open: no number of images would tell; third does here, but not with avx2."
+    )
 
 
 def test_a_budget_is_shown_in_percentage_points() -> None:
@@ -161,6 +182,32 @@ def test_a_recommendation_by_memory_names_the_baselines_peak() -> None:
     lean["latency"][0]["peak_rss_bytes"] = None
     text = advice(row("eager"), lean, chosen="onnx", objective="memory", batch_size=1)
     assert "at the peak" not in text
+
+
+def of_memory(name: str, rss: int, on_gpu: int | None) -> dict[str, Any]:
+    return row(name, latency=[latency(1, 0.01, peak_rss_bytes=rss, peak_device_bytes=on_gpu)])
+
+
+@pytest.mark.parametrize(
+    ("third", "said"),
+    [
+        (40_000_000, "10 MB of the GPU at the peak where eager takes 30 MB"),
+        (None, "50 MB at the peak where eager takes 20 MB"),
+    ],
+)
+def test_the_peak_that_was_compared_is_named(third: int | None, said: str) -> None:
+    rows = [
+        of_memory("eager", 20_000_000, 30_000_000),
+        of_memory("onnx", 50_000_000, 10_000_000),
+        of_memory("third", 60_000_000, third),
+    ]
+    assert said in advice(*rows, chosen="onnx", objective="memory", batch_size=1)
+
+
+def test_files_of_even_memory_are_named_as_such() -> None:
+    rows = [row("eager"), row("onnx"), row("other")]
+    text = advice(*rows, chosen="onnx", objective="memory", batch_size=1, equals=["other"])
+    assert "; the memory of other is not measurably another" in text
 
 
 def test_a_recommended_file_with_other_probabilities_has_a_warning() -> None:
