@@ -23,6 +23,7 @@ from src.callbacks.run_paths import RunPaths
 from src.callbacks.save_on_signal import StopOnSignal
 from src.callbacks.skipped import SkippedImages
 from src.callbacks.started import StartDetector
+from src.callbacks.stochastic_averaging import StochasticAveraging
 from src.callbacks.tf32 import Tf32
 from src.callbacks.throughput import ThroughputScalars
 from src.callbacks.training_limits import TrainingLimits
@@ -53,6 +54,7 @@ def common_callbacks(
         RunFolderCheck(),
         DiskSpace(),
         Hyperparameters(),
+        StochasticAveraging(),
         UntrainedCheckpoint(last),
         started,
         RunPaths(run.folder if run else None),
