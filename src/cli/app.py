@@ -49,7 +49,7 @@ from src.models.network import without_published_weights
 from src.models.precision import choose_precision, require_hardware
 from src.run import folder as runs
 from src.run import started_in
-from src.system import atomic_files, library_errors, log_filters, paths
+from src.system import atomic_files, library_errors, log_filters, paths, torch_threads
 from src.system.signals import Stopped, resume_advice
 from src.twin.callback import TwinCallback
 
@@ -135,6 +135,7 @@ class CLI(SubcommandCLI):
         trainer = super().instantiate_trainer(**kwargs)
         default_callbacks.put_saving_last(trainer)
         processes.check(trainer)
+        torch_threads.limit(trainer.num_devices)
         return trainer
 
     def _open_run(self, root: Path) -> None:
