@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from src.callbacks.checkpoint import LastCheckpoint, UntrainedCheckpoint
+from src.callbacks.constant_metric import ConstantMetric
 from src.callbacks.disk_space import DiskSpace
 from src.callbacks.hyperparameters import Hyperparameters
 from src.callbacks.out_of_memory import MemoryAdvice
@@ -55,6 +56,7 @@ def common_callbacks(
         DiskSpace(),
         Hyperparameters(),
         StochasticAveraging(),
+        ConstantMetric(),
         UntrainedCheckpoint(last),
         started,
         RunPaths(run.folder if run else None),
