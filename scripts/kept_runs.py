@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from src.cli import grammar
+from src.cli import grammar, presets
 from src.errors import UsageError, describe
 from src.export.source import read_progress
 from src.run.folder import LOG_FOLDER, Run
@@ -85,7 +85,7 @@ def _options(words: Sequence[str]) -> dict[str, object]:
     for word in words:
         group, _, name = word.partition("=")
         if (CONFIGS / group).is_dir() and group != "model":
-            file = grammar.preset(CONFIGS, group, name)
+            file = presets.preset(CONFIGS, group, name)
             options |= grammar.all_options([f"--config={file}"])
     values = [word.partition("=") for word in words if "." in word.partition("=")[0]]
     return options | {name: safe_yaml.load(text) for name, _, text in values}

@@ -250,7 +250,7 @@ class CLI(SubcommandCLI):
                 on_run(self.run)
         announce(self.model, data.preprocessing.input_shape, self.trainer.precision)
         has_best = self.run is not None and self.run.best_checkpoint.is_file()
-        notices = option_conflicts.notices(self.config.fit, has_best=has_best)
+        notices = option_conflicts.notices(self.config.fit, self._arguments, has_best=has_best)
         for line in [*notices, *twin_formats.notices(self.config.fit)]:
             print(line)
         announce_loaded_weights(self.model)

@@ -14,7 +14,6 @@ configuration, the default groups, ``--config`` files, chosen groups, the experi
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +22,7 @@ import yaml
 
 from src.cli import families
 from src.cli.config_files import user_file
+from src.cli.presets import MODEL, preset, require_name
 from src.errors import UsageError, printable
 from src.system import safe_yaml
 
@@ -34,7 +34,6 @@ FLAGS = {"-h", "--help", "--print_config"}  # options that take no value
 _INIT_ARGS = ".init_args."  # between a group and an option of its class, in a file
 _EXPERIMENT = "experiment"
 _SWITCHES = {"twin"}  # groups that say true or false, also after an experiment
-_MODEL = "model"
 
 
 @dataclass
@@ -65,7 +64,7 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
     files = [configs / "train.yaml"]
     chosen = {*arguments.groups, *_groups_with_a_class(arguments)}
     if families.GROUP in chosen:
-        chosen.add(_MODEL)
+        chosen.add(MODEL)
     files += [preset(configs, *item) for item in DEFAULT_GROUPS.items() if item[0] not in chosen]
     groups = sorted(arguments.groups.items(), key=lambda item: _rank(item[0]))
     return [
@@ -84,16 +83,16 @@ def _rank(group: str) -> int:
 
 def _choose_architecture(arguments: SortedArguments, configs: Path) -> None:
     """Replace ``model=LIBRARY/NAME`` by its recipe and its name as an option."""
-    model = arguments.groups.get(_MODEL, "")
+    model = arguments.groups.get(MODEL, "")
     if families.is_of_library(model):
-        del arguments.groups[_MODEL]
+        del arguments.groups[MODEL]
         arguments.groups.setdefault(families.GROUP, families.recipe_of(model, configs))
-        arguments.rest.insert(0, f"--{_MODEL}{_INIT_ARGS}architecture={model}")
+        arguments.rest.insert(0, f"--{MODEL}{_INIT_ARGS}architecture={model}")
     elif families.GROUP in arguments.groups:
         raise UsageError(
             families.GROUP,
             expected="a network by its library, such as model=timm/lcnet_050, for this recipe",
-            found=f"model={model or DEFAULT_GROUPS[_MODEL]}",
+            found=f"model={model or DEFAULT_GROUPS[MODEL]}",
             remedy=f"leave out {families.GROUP}",
         )
 
@@ -177,16 +176,6 @@ def require_plain(words: Iterable[str]) -> None:
             ) from error
 
 
-def names(configs: Path, group: str) -> list[str]:
-    """Return the names that ``group=`` accepts."""
-    return sorted(path.stem for path in (configs / group).glob("*.yaml"))
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that is most similar to a misspelt one; None if none is similar."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
-
-
 def _split_subcommand(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
     if argv and not argv[0].startswith("-") and "=" not in argv[0]:
         if argv[0] not in SUBCOMMANDS:
@@ -244,29 +233,13 @@ def _add_short_form(word: str, arguments: SortedArguments, configs: Path, remedy
             found=word,
             remedy=remedy,
         )
-    if (configs / name).is_dir():
+    if name == "config":
+        arguments.configs.append(user_file(value))
+    elif (configs / name).is_dir():
+        require_name(configs, name, value)
         arguments.groups[name] = value
     else:
         arguments.rest.append(f"--{word}")
-
-
-def preset(configs: Path, group: str, name: str) -> Path:
-    """Return the file of ``group=name``.
-
-    Raises:
-        UsageError: there is no file of that name.
-    """
-    known = names(configs, group)
-    if name not in known:
-        close = nearest(name, known)
-        libraries = ", torchvision/NAME or timm/NAME" if group == _MODEL else ""
-        raise UsageError(
-            group,
-            expected=f"one of {', '.join(known)}{libraries}",
-            found=name or "nothing",
-            remedy=f"did you mean {group}={close}?" if close else f"see configs/{group}/",
-        )
-    return configs / group / f"{name}.yaml"
 
 
 def _groups_with_a_class(arguments: SortedArguments) -> set[str]:

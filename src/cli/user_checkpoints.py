@@ -7,7 +7,7 @@ from typing import Any
 
 from src.cli import monitors
 from src.cli.default_callbacks import as_list
-from src.cli.grammar import nearest
+from src.cli.presets import nearest
 from src.errors import UsageError
 from src.models.classifier import METRICS
 
