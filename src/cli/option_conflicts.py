@@ -5,16 +5,24 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from src import formats
-from src.cli import fit_only, monitors, typed_options, unheeded, user_checkpoints
+from src.cli import fit_only, grammar, monitors, typed_options, unheeded, user_checkpoints
 from src.errors import UsageError
 from src.models.architecture import Architecture
 from src.twin.options import TwinOptions
 
 _TRAINING_LIMITS = ("max_epochs", "max_steps", "limit_train_batches")  # 0 means no training
 _ABOVE_0 = sys.float_info.min  # the smallest number that is not flushed to 0 as a denormal
+_CONFIGS = Path(__file__).parents[2] / "configs"
+_NONE = ("None", "null")
+# Options of the model that the data set, and their remedies.
+_TAKEN_FROM_DATA = {
+    "model.image_size": "set data.image_size instead",
+    "model.class_names": "rename the class folders or labels",
+}
 # The minimum of numbers that Lightning does not check, although it divides by them or counts.
 _MINIMUM = {
     "checkpoint.every_n_epochs": 1,
@@ -61,6 +69,7 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
             found="it",
             remedy="leave it out",
         )
+    _check_taken_from_data(args)
     _check_minimums(config)
     _check_least_lengths(config.trainer)
     if subcommand != "fit":
@@ -119,6 +128,23 @@ def _check_minimums(config: Any) -> None:
                 expected=f"{minimum} or more" if minimum != _ABOVE_0 else "a number above 0",
                 found=str(value),
                 remedy="leave it out for its default",
+            )
+
+
+def _check_taken_from_data(args: Sequence[str]) -> None:
+    """Refuse options of the model that the data's values replace without a word."""
+    set_by_user = {
+        name: value
+        for option, value in grammar.user_options(args, _CONFIGS).items()
+        for name, value in typed_options.in_full(option, value)
+    }
+    for name, remedy in _TAKEN_FROM_DATA.items():
+        if str(set_by_user.get(name)) not in _NONE:
+            raise UsageError(
+                name,
+                expected="no value of its own, for it is that of the data",
+                found=str(set_by_user[name]),
+                remedy=remedy,
             )
 
 

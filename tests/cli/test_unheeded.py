@@ -89,3 +89,26 @@ def test_a_least_length_above_the_largest_is_refused(unit: str) -> None:
     parse(f"trainer.min_{unit}=9", "trainer.max_epochs=-1", "trainer.max_steps=-1")
     with pytest.raises(UsageError, match=rf"^trainer\.min_{unit}: expected 4 or fewer, .*found 5"):
         parse(most, f"trainer.min_{unit}=5")
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["model.image_size=32"], r"found 32; set data\.image_size instead"),
+        (["--model.init_args.image_size", "32"], r"found 32; set data\.image_size instead"),
+        (["--model.init_args={image_size: 32}"], r"found 32; set data\.image_size instead"),
+        (["model.class_names=[cat,dog]"], r"found \[cat,dog\]; rename the class folders"),
+        (["config=mine.yaml"], r"found 32; set data\.image_size instead"),
+    ],
+)
+def test_an_option_of_the_model_that_the_data_replace_is_refused(
+    words: list[str], remedy: str
+) -> None:
+    Path("mine.yaml").write_text("model: {init_args: {image_size: 32}}")
+    with pytest.raises(UsageError, match=rf"^model\.\w+: expected no value of its own.*{remedy}"):
+        parse(*words)
+
+
+def test_a_file_that_leaves_them_open_is_accepted() -> None:
+    Path("mine.yaml").write_text("model: {init_args: {image_size: null}}")
+    parse("config=mine.yaml", "data.image_size=32")
