@@ -14,6 +14,7 @@ configuration, the default groups, ``--config`` files, chosen groups, the experi
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ import yaml
 
 from src.cli import families
 from src.cli.config_files import user_file
-from src.cli.presets import MODEL, preset, require_name
+from src.cli.presets import MODEL, is_name, preset, require_name
 from src.errors import UsageError, printable
 from src.system import safe_yaml
 
@@ -214,9 +215,15 @@ def sort_arguments(
         elif word.startswith("--config="):
             arguments.configs.append(user_file(word.removeprefix("--config=")))
         elif word.startswith("-"):
-            arguments.rest.append(word)
-            if "=" not in word and word not in FLAGS:
-                arguments.rest += [value for value in [next(pending, None)] if value is not None]
+            name, equals, value = word.lstrip("-").partition("=")
+            words = [word]
+            if not equals and word not in FLAGS:
+                words += itertools.islice(pending, 1)
+                value = words[-1]
+            if is_name(configs, name, value):
+                arguments.groups[name] = value
+            else:
+                arguments.rest += words
         else:
             remedy = f"write {word} before the options" if word in late else f"see {help_command}"
             _add_short_form(word, arguments, configs, remedy)

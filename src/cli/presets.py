@@ -24,6 +24,15 @@ def names(configs: Path, group: str) -> list[str]:
     return sorted(path.stem for path in (configs / group).glob("*.yaml"))
 
 
+def is_name(configs: Path, group: str, value: str) -> bool:
+    """Return True if a value is a name of a group, so that ``--group name`` means ``group=name``.
+
+    Elsewhere ``--model`` and ``--data`` take a class, and their names are none.
+    """
+    is_network = group == MODEL and value.startswith(_LIBRARIES)
+    return is_network or ((configs / group).is_dir() and value in names(configs, group))
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is most similar to a misspelt one; None if none is similar."""
     return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)

@@ -9,8 +9,8 @@ import pytest
 from src.cli import grammar, sweep
 from src.cli.presets import nearest
 from src.errors import UsageError
-
-CONFIGS = Path(__file__).parents[2] / "configs"
+from tests.cli.test_app import parse
+from tests.conftest import CONFIGS
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +61,36 @@ def test_a_file_of_options_in_the_short_form_loses_against_values(folder: Path) 
         UsageError, match=r"^--config: expected a YAML file; found photos, a folder"
     ):
         grammar.translate(["config=photos"], CONFIGS)
+
+
+def test_a_name_behind_dashes_is_the_name_of_the_group() -> None:
+    short = grammar.translate(["model=convnext_t", "data=cifar10", "trainer.max_epochs=3"], CONFIGS)
+    words = ["--model", "convnext_t", "--data=cifar10", "--trainer.max_epochs", "3"]
+    assert grammar.translate(words, CONFIGS) == [*short[:-1], "--trainer.max_epochs", "3"]
+    library = grammar.translate(["--model", "timm/lcnet_050"], CONFIGS)
+    assert library == grammar.translate(["model=timm/lcnet_050"], CONFIGS)
+    classes = grammar.translate(["--model", "ConvNeXtTiny", "--help"], CONFIGS)
+    assert classes[-3:] == ["--model", "ConvNeXtTiny", "--help"]
+    assert grammar.translate(["--ckpt_path"], CONFIGS)[-1] == "--ckpt_path"
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (["data.root=photos"], "add data=csv or data=image_folder or another, which has it"),
+        (["data.file=labels.csv"], "add data=csv, which has it"),
+        (["data.noise=1", "data=cifar10"], "add data=digits, which has it"),
+        (["data.nonsens=1"], r"did you mean data\.noise\?"),
+        (["optimizer.lr=0.1"], "name the class first, such as optimizer=AdamW"),
+        (["lr_scheduler.T_max=3"], "name the class first, such as lr_scheduler=CosineAnnealingLR"),
+        (["export.formats=onnx_fp32"], r"write 'export\.formats=\[onnx_fp32\]'"),
+        (["benchmark.batch_sizes=1,8"], r"write 'benchmark\.batch_sizes=\[1,8\]'"),
+        (["data.mean=(0.5,0.5,0.5)"], r"write 'data\.mean=\[0\.5,0\.5,0\.5\]'"),
+        (["data.mean=[a]"], "see python -m src.train fit --help"),
+    ],
+)
+def test_an_option_in_a_wrong_place_or_form_has_its_own_remedy(
+    words: list[str], remedy: str
+) -> None:
+    with pytest.raises(UsageError, match=rf"; found .*; .*({remedy})"):
+        parse(*words)
