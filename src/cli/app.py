@@ -36,7 +36,7 @@ from src.cli import (
     twin_formats,
 )
 from src.cli.announcement import announce, announce_loaded_weights
-from src.cli.parser import Parser, SubcommandCLI, prefer_integers
+from src.cli.parser import Parser, SubcommandCLI, prefer_integers, without_enumerations
 from src.cli.resume_command import as_typed, resume_command
 from src.cli.rollback import RunRollback
 from src.cli.run_lock import RunLock
@@ -97,7 +97,7 @@ class CLI(SubcommandCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         # The inherited method warns when it gets arguments. These are argv, translated.
         with parser_errors.parsing():
-            self.config = parser.parse_args(args)
+            self.config = without_enumerations(parser.parse_args(args))
         self._arguments = [args] if isinstance(args, str) else list(args)
         config = paths.expand_all(self.config[self.config.subcommand])
         option_conflicts.check(config, self.config.subcommand, args)

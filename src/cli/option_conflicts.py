@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from src import formats
-from src.cli import fit_only, grammar, monitors, typed_options, unheeded, user_checkpoints
+from src.cli import (
+    fit_only,
+    grammar,
+    monitors,
+    typed_options,
+    unheeded,
+    user_checkpoints,
+    user_finders,
+)
 from src.errors import UsageError
 from src.models.architecture import Architecture
 from src.twin.options import TwinOptions
@@ -82,6 +90,7 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
     _check_validation(config)
     monitors.check(config)
     user_checkpoints.check(config)
+    user_finders.check(config)
     if config.benchmark.enabled:
         _check_benchmark(config)
     elif config.benchmark.load:
