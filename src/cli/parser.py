@@ -86,7 +86,8 @@ def without_enumerations(value: Any) -> Any:
     could not be written to a file with them.
     """
     if isinstance(value, Namespace):
-        return Namespace({name: without_enumerations(inner) for name, inner in vars(value).items()})
+        plain = {name: without_enumerations(inner) for name, inner in vars(value).items()}
+        return Namespace(plain)  # type: ignore[no-untyped-call]
     if isinstance(value, list):
         return [without_enumerations(inner) for inner in value]
     is_text = isinstance(value, Enum) and isinstance(value, str)
