@@ -131,9 +131,19 @@ def _options(translated: Iterable[str], is_read: Callable[[Path], bool]) -> dict
         if name != "config":
             options[name.replace(_INIT_ARGS, ".")] = value
         elif is_read(Path(value)):
-            content = safe_yaml.load(Path(value).read_text(encoding="utf-8"))
-            options |= {path.replace(_INIT_ARGS, "."): leaf for path, leaf in _leaves(content)}
+            content = safe_yaml.load(_text_of(value))
+            if isinstance(content, dict):
+                leaves = _leaves(content)
+                options |= {path.replace(_INIT_ARGS, "."): leaf for path, leaf in leaves}
     return options
+
+
+def _text_of(config: str) -> str:
+    """Return the text of a configuration file; the parser takes such text in its place, too."""
+    try:
+        return Path(config).read_text(encoding="utf-8")
+    except OSError:
+        return config
 
 
 def _leaves(content: object, prefix: str = "") -> Iterator[tuple[str, object]]:

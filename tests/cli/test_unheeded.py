@@ -112,3 +112,12 @@ def test_an_option_of_the_model_that_the_data_replace_is_refused(
 def test_a_file_that_leaves_them_open_is_accepted() -> None:
     Path("mine.yaml").write_text("model: {init_args: {image_size: null}}")
     parse("config=mine.yaml", "data.image_size=32")
+
+
+def test_text_in_the_place_of_a_file_is_read_as_one() -> None:
+    with pytest.raises(UsageError, match=r"^model\.image_size: expected no value of its own"):
+        parse("--config", "{model: {init_args: {image_size: 32}}}")
+    text = "{trainer: {max_epochs: 3}}"
+    assert parse("--config", text, "model=convnext_t").trainer.max_epochs == 8
+    assert lines("--config", text, "model=convnext_t")[0].startswith("model=convnext_t sets ")
+    assert lines("--config", "no file") == []
