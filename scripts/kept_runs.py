@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from src.cli import grammar
+from src.cli import grammar, presets
 from src.errors import UsageError, describe
 from src.export.source import read_progress
 from src.run.folder import LOG_FOLDER, Run
@@ -84,16 +84,16 @@ def differences(run: Run, words: Sequence[str]) -> Iterator[str]:
 
 def _options(words: Sequence[str]) -> dict[str, object]:
     """Return the options of a command line and of its groups, except for that of the network."""
-    presets: dict[str, object] = {}
+    of_presets: dict[str, object] = {}
     options: dict[str, object] = {}
     for word in words:
         name, _, text = word.partition("=")
         if not (CONFIGS / name).is_dir():
             options[name] = safe_yaml.load(text)
         elif name != "model":
-            file = grammar.preset(CONFIGS, name, text)
-            presets |= grammar.all_options([f"--config={file}"])
-    return presets | options
+            file = presets.preset(CONFIGS, name, text)
+            of_presets |= grammar.all_options([f"--config={file}"])
+    return of_presets | options
 
 
 def _value(config: Mapping[str, Any], name: str) -> object:

@@ -36,7 +36,7 @@ from src.cli import (
     twin_formats,
 )
 from src.cli.announcement import announce, announce_loaded_weights
-from src.cli.parser import Parser, SubcommandCLI, prefer_integers
+from src.cli.parser import Parser, SubcommandCLI, prefer_integers, without_enumerations
 from src.cli.resume_command import as_typed, resume_command
 from src.cli.rollback import RunRollback
 from src.cli.run_lock import RunLock
@@ -49,7 +49,7 @@ from src.models.network import without_published_weights
 from src.models.precision import choose_precision, require_hardware
 from src.run import folder as runs
 from src.run import started_in
-from src.system import atomic_files, library_errors, log_filters, paths
+from src.system import atomic_files, library_errors, log_filters, paths, torch_threads
 from src.system.signals import Stopped, resume_advice
 from src.twin.callback import TwinCallback
 
@@ -97,7 +97,7 @@ class CLI(SubcommandCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         # The inherited method warns when it gets arguments. These are argv, translated.
         with parser_errors.parsing():
-            self.config = parser.parse_args(args)
+            self.config = without_enumerations(parser.parse_args(args))
         self._arguments = [args] if isinstance(args, str) else list(args)
         config = paths.expand_all(self.config[self.config.subcommand])
         option_conflicts.check(config, self.config.subcommand, args)
@@ -135,6 +135,7 @@ class CLI(SubcommandCLI):
         trainer = super().instantiate_trainer(**kwargs)
         default_callbacks.put_saving_last(trainer)
         processes.check(trainer)
+        torch_threads.limit(trainer.num_devices)
         return trainer
 
     def _open_run(self, root: Path) -> None:
@@ -249,7 +250,7 @@ class CLI(SubcommandCLI):
                 on_run(self.run)
         announce(self.model, data.preprocessing.input_shape, self.trainer.precision)
         has_best = self.run is not None and self.run.best_checkpoint.is_file()
-        notices = option_conflicts.notices(self.config.fit, has_best=has_best)
+        notices = option_conflicts.notices(self.config.fit, self._arguments, has_best=has_best)
         for line in [*notices, *twin_formats.notices(self.config.fit)]:
             print(line)
         announce_loaded_weights(self.model)

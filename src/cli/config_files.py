@@ -20,9 +20,13 @@ def user_file(word: str) -> str:
     A mark at the start of UTF-8, as editors on Windows write it, is part of YAML.
 
     Raises:
-        UsageError: it is a folder or a pipe, or its text is in another encoding. The parser reports
-            all other mistakes.
+        UsageError: it is nothing, a folder or a pipe, or its text is in another encoding. The
+            parser reports all other mistakes.
     """
+    if not word:
+        raise UsageError(
+            _ARGUMENT, expected="a YAML file", found="nothing", remedy="name it after --config"
+        )
     name = expand(word, _ARGUMENT)
     path = Path(name)
     try:
@@ -30,7 +34,7 @@ def user_file(word: str) -> str:
         content = path.read_bytes() if stat.S_ISREG(mode) else b""
     except (OSError, ValueError):
         return name  # missing, or YAML in the place of a file
-    if word and not stat.S_ISREG(mode):
+    if not stat.S_ISREG(mode):
         is_folder = stat.S_ISDIR(mode)
         raise UsageError(
             _ARGUMENT,

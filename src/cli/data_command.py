@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from src.cli import grammar, parser_errors
+from src.cli import grammar, parser_errors, presets
 from src.cli.stage_command import CONFIGS, StageParser, is_path
 from src.data.dataset_module import DatasetModule
 from src.errors import UsageError, one_line
@@ -44,7 +44,7 @@ def parse_data(words: Sequence[str]) -> DatasetModule:
     names_class = any(word.startswith(f"--{_GROUP}.class_path") for word in arguments.rest)
     names_class |= any(word.partition("=")[0] == f"--{_GROUP}" for word in arguments.rest)
     if _GROUP in arguments.groups or not (configs or names_class):
-        configs.append(str(grammar.preset(CONFIGS, _GROUP, arguments.groups.get(_GROUP, ""))))
+        configs.append(str(presets.preset(CONFIGS, _GROUP, arguments.groups.get(_GROUP, ""))))
     translated = [*(f"--config={config}" for config in configs), *arguments.rest]
     parser = StageParser(prog="python -m src.data", allow_abbrev=False, suggested=_options())
     parser.add_argument("--config", action="config")

@@ -12,6 +12,7 @@ from lightning.pytorch.callbacks import ProgressBar, TQDMProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from src.callbacks.checkpoint import LastCheckpoint, UntrainedCheckpoint
+from src.callbacks.constant_metric import ConstantMetric
 from src.callbacks.disk_space import DiskSpace
 from src.callbacks.hyperparameters import Hyperparameters
 from src.callbacks.out_of_memory import MemoryAdvice
@@ -23,6 +24,7 @@ from src.callbacks.run_paths import RunPaths
 from src.callbacks.save_on_signal import StopOnSignal
 from src.callbacks.skipped import SkippedImages
 from src.callbacks.started import StartDetector
+from src.callbacks.stochastic_averaging import StochasticAveraging
 from src.callbacks.tf32 import Tf32
 from src.callbacks.throughput import ThroughputScalars
 from src.callbacks.training_limits import TrainingLimits
@@ -53,6 +55,8 @@ def common_callbacks(
         RunFolderCheck(),
         DiskSpace(),
         Hyperparameters(),
+        StochasticAveraging(),
+        ConstantMetric(),
         UntrainedCheckpoint(last),
         started,
         RunPaths(run.folder if run else None),

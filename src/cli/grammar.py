@@ -14,7 +14,7 @@ configuration, the default groups, ``--config`` files, chosen groups, the experi
 
 from __future__ import annotations
 
-import difflib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ import yaml
 
 from src.cli import families
 from src.cli.config_files import user_file
+from src.cli.presets import MODEL, is_name, preset, require_name
 from src.errors import UsageError, printable
 from src.system import safe_yaml
 
@@ -34,7 +35,6 @@ FLAGS = {"-h", "--help", "--print_config"}  # options that take no value
 _INIT_ARGS = ".init_args."  # between a group and an option of its class, in a file
 _EXPERIMENT = "experiment"
 _SWITCHES = {"twin"}  # groups that say true or false, also after an experiment
-_MODEL = "model"
 
 
 @dataclass
@@ -65,7 +65,7 @@ def translate(argv: Sequence[str], configs: Path) -> list[str]:
     files = [configs / "train.yaml"]
     chosen = {*arguments.groups, *_groups_with_a_class(arguments)}
     if families.GROUP in chosen:
-        chosen.add(_MODEL)
+        chosen.add(MODEL)
     files += [preset(configs, *item) for item in DEFAULT_GROUPS.items() if item[0] not in chosen]
     groups = sorted(arguments.groups.items(), key=lambda item: _rank(item[0]))
     return [
@@ -84,16 +84,16 @@ def _rank(group: str) -> int:
 
 def _choose_architecture(arguments: SortedArguments, configs: Path) -> None:
     """Replace ``model=LIBRARY/NAME`` by its recipe and its name as an option."""
-    model = arguments.groups.get(_MODEL, "")
+    model = arguments.groups.get(MODEL, "")
     if families.is_of_library(model):
-        del arguments.groups[_MODEL]
+        del arguments.groups[MODEL]
         arguments.groups.setdefault(families.GROUP, families.recipe_of(model, configs))
-        arguments.rest.insert(0, f"--{_MODEL}{_INIT_ARGS}architecture={model}")
+        arguments.rest.insert(0, f"--{MODEL}{_INIT_ARGS}architecture={model}")
     elif families.GROUP in arguments.groups:
         raise UsageError(
             families.GROUP,
             expected="a network by its library, such as model=timm/lcnet_050, for this recipe",
-            found=f"model={model or DEFAULT_GROUPS[_MODEL]}",
+            found=f"model={model or DEFAULT_GROUPS[MODEL]}",
             remedy=f"leave out {families.GROUP}",
         )
 
@@ -131,9 +131,19 @@ def _options(translated: Iterable[str], is_read: Callable[[Path], bool]) -> dict
         if name != "config":
             options[name.replace(_INIT_ARGS, ".")] = value
         elif is_read(Path(value)):
-            content = safe_yaml.load(Path(value).read_text(encoding="utf-8"))
-            options |= {path.replace(_INIT_ARGS, "."): leaf for path, leaf in _leaves(content)}
+            content = safe_yaml.load(_text_of(value))
+            if isinstance(content, dict):
+                leaves = _leaves(content)
+                options |= {path.replace(_INIT_ARGS, "."): leaf for path, leaf in leaves}
     return options
+
+
+def _text_of(config: str) -> str:
+    """Return the text of a configuration file; the parser takes such text in its place, too."""
+    try:
+        return Path(config).read_text(encoding="utf-8")
+    except OSError:
+        return config
 
 
 def _leaves(content: object, prefix: str = "") -> Iterator[tuple[str, object]]:
@@ -177,16 +187,6 @@ def require_plain(words: Iterable[str]) -> None:
             ) from error
 
 
-def names(configs: Path, group: str) -> list[str]:
-    """Return the names that ``group=`` accepts."""
-    return sorted(path.stem for path in (configs / group).glob("*.yaml"))
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word that is most similar to a misspelt one; None if none is similar."""
-    return next(iter(difflib.get_close_matches(word, list(known), n=1)), None)
-
-
 def _split_subcommand(argv: Sequence[str]) -> tuple[str, Sequence[str]]:
     if argv and not argv[0].startswith("-") and "=" not in argv[0]:
         if argv[0] not in SUBCOMMANDS:
@@ -225,9 +225,15 @@ def sort_arguments(
         elif word.startswith("--config="):
             arguments.configs.append(user_file(word.removeprefix("--config=")))
         elif word.startswith("-"):
-            arguments.rest.append(word)
-            if "=" not in word and word not in FLAGS:
-                arguments.rest += [value for value in [next(pending, None)] if value is not None]
+            name, equals, value = word.lstrip("-").partition("=")
+            words = [word]
+            if not equals and word not in FLAGS:
+                words += itertools.islice(pending, 1)
+                value = words[-1]
+            if is_name(configs, name, value):
+                arguments.groups[name] = value
+            else:
+                arguments.rest += words
         else:
             remedy = f"write {word} before the options" if word in late else f"see {help_command}"
             _add_short_form(word, arguments, configs, remedy)
@@ -244,29 +250,13 @@ def _add_short_form(word: str, arguments: SortedArguments, configs: Path, remedy
             found=word,
             remedy=remedy,
         )
-    if (configs / name).is_dir():
+    if name == "config":
+        arguments.configs.append(user_file(value))
+    elif (configs / name).is_dir():
+        require_name(configs, name, value)
         arguments.groups[name] = value
     else:
         arguments.rest.append(f"--{word}")
-
-
-def preset(configs: Path, group: str, name: str) -> Path:
-    """Return the file of ``group=name``.
-
-    Raises:
-        UsageError: there is no file of that name.
-    """
-    known = names(configs, group)
-    if name not in known:
-        close = nearest(name, known)
-        libraries = ", torchvision/NAME or timm/NAME" if group == _MODEL else ""
-        raise UsageError(
-            group,
-            expected=f"one of {', '.join(known)}{libraries}",
-            found=name or "nothing",
-            remedy=f"did you mean {group}={close}?" if close else f"see configs/{group}/",
-        )
-    return configs / group / f"{name}.yaml"
 
 
 def _groups_with_a_class(arguments: SortedArguments) -> set[str]:

@@ -99,9 +99,8 @@ def check(config: Any) -> None:
 
 def _of_callbacks(config: Any) -> Iterator[_Monitor]:
     """Yield the monitors of the user's callbacks, such as EarlyStopping and ModelCheckpoint."""
-    callbacks = as_list(config.trainer.callbacks)
-    known = all(str(each.class_path).startswith(_WITHOUT_METRICS) for each in callbacks)
-    for callback in callbacks:
+    known = all_metrics_are_known(config)
+    for callback in as_list(config.trainer.callbacks):
         options = callback.get("init_args") or {}
         yield _Monitor(
             "trainer.callbacks",
@@ -109,3 +108,9 @@ def _of_callbacks(config: Any) -> Iterator[_Monitor]:
             options.get("mode"),
             is_metric_known=known,
         )
+
+
+def all_metrics_are_known(config: Any) -> bool:
+    """Return False if a callback of the user may log a metric of its own."""
+    callbacks = as_list(config.trainer.callbacks)
+    return all(str(each.class_path).startswith(_WITHOUT_METRICS) for each in callbacks)

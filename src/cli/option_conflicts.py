@@ -5,16 +5,32 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from src import formats
-from src.cli import fit_only, monitors, typed_options, user_checkpoints
+from src.cli import (
+    fit_only,
+    grammar,
+    monitors,
+    typed_options,
+    unheeded,
+    user_checkpoints,
+    user_finders,
+)
 from src.errors import UsageError
 from src.models.architecture import Architecture
 from src.twin.options import TwinOptions
 
 _TRAINING_LIMITS = ("max_epochs", "max_steps", "limit_train_batches")  # 0 means no training
 _ABOVE_0 = sys.float_info.min  # the smallest number that is not flushed to 0 as a denormal
+_CONFIGS = Path(__file__).parents[2] / "configs"
+_NONE = ("None", "null")
+# Options of the model that the data set, and their remedies.
+_TAKEN_FROM_DATA = {
+    "model.image_size": "set data.image_size instead",
+    "model.class_names": "rename the class folders or labels",
+}
 # The minimum of numbers that Lightning does not check, although it divides by them or counts.
 _MINIMUM = {
     "checkpoint.every_n_epochs": 1,
@@ -61,7 +77,9 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
             found="it",
             remedy="leave it out",
         )
+    _check_taken_from_data(args)
     _check_minimums(config)
+    _check_least_lengths(config.trainer)
     if subcommand != "fit":
         fit_only.require_none(subcommand, args)
     _check_profiler(config, args)
@@ -72,6 +90,7 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
     _check_validation(config)
     monitors.check(config)
     user_checkpoints.check(config)
+    user_finders.check(config)
     if config.benchmark.enabled:
         _check_benchmark(config)
     elif config.benchmark.load:
@@ -83,18 +102,19 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
         )
 
 
-def notices(config: Any, *, has_best: bool) -> list[str]:
+def notices(config: Any, args: Sequence[str], *, has_best: bool) -> list[str]:
     """Return lines that say which parts of a training are left out, to be shown before it.
 
     Args:
         config: the parsed configuration of ``fit``.
+        args: the translated command line.
         has_best: True if the training resumes a run that has a best checkpoint.
     """
-    trainer = config.trainer
+    trainer, lines = config.trainer, unheeded.notices(args)
     if trainer.fast_dev_run:
-        return ["trainer.fast_dev_run: a try; nothing is kept, exported or measured"]
+        return [*lines, "trainer.fast_dev_run: a try; nothing is kept, exported or measured"]
     zero_limits = [name for name in _TRAINING_LIMITS if trainer[name] == 0]
-    lines = [f"trainer.{name}=0: nothing is trained" for name in zero_limits[:1]]
+    lines += [f"trainer.{name}=0: nothing is trained" for name in zero_limits[:1]]
     if trainer.limit_val_batches == 0 or zero_limits:
         checkpoint = "best checkpoint there is" if has_best else "last checkpoint"
         exported = f"; what is exported is the {checkpoint}" if config.export.enabled else ""
@@ -117,6 +137,36 @@ def _check_minimums(config: Any) -> None:
                 expected=f"{minimum} or more" if minimum != _ABOVE_0 else "a number above 0",
                 found=str(value),
                 remedy="leave it out for its default",
+            )
+
+
+def _check_taken_from_data(args: Sequence[str]) -> None:
+    """Refuse options of the model that the data's values replace without a word."""
+    set_by_user = {
+        name: value
+        for option, value in grammar.user_options(args, _CONFIGS).items()
+        for name, value in typed_options.in_full(option, value)
+    }
+    for name, remedy in _TAKEN_FROM_DATA.items():
+        if str(set_by_user.get(name)) not in _NONE:
+            raise UsageError(
+                name,
+                expected="no value of its own, for it is that of the data",
+                found=str(set_by_user[name]),
+                remedy=remedy,
+            )
+
+
+def _check_least_lengths(trainer: Any) -> None:
+    """Refuse a least length above the largest one, which ends the training without a word."""
+    for unit in ("epochs", "steps"):
+        least, most = trainer[f"min_{unit}"], trainer[f"max_{unit}"]
+        if least is not None and most is not None and 0 <= most < least:
+            raise UsageError(
+                f"trainer.min_{unit}",
+                expected=f"{most} or fewer, for trainer.max_{unit}={most} ends the training",
+                found=str(least),
+                remedy=f"set trainer.max_{unit} too, {least} or more",
             )
 
 

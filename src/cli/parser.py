@@ -6,8 +6,10 @@ import functools
 import inspect
 import operator
 from collections.abc import Sequence
+from enum import Enum
 from typing import Any, NoReturn, Union, get_args, get_origin
 
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from src.cli import parser_errors
@@ -75,3 +77,19 @@ def _options(parser: Any) -> list[str]:
         for kind in [base, *base.__subclasses__()]:
             names += [f"{group}.{name}" for name in inspect.signature(kind).parameters]
     return names
+
+
+def without_enumerations(value: Any) -> Any:
+    """Return a configuration with texts in place of members of Lightning's enumerations.
+
+    They are defaults of options that are texts, such as ``interval`` of Timer. The configuration
+    could not be written to a file with them.
+    """
+    if isinstance(value, Namespace):
+        plain = {name: without_enumerations(inner) for name, inner in vars(value).items()}
+        return Namespace(plain)  # type: ignore[no-untyped-call]
+    if isinstance(value, list):
+        return [without_enumerations(inner) for inner in value]
+    is_text = isinstance(value, Enum) and isinstance(value, str)
+    is_of_lightning = is_text and type(value).__module__.startswith("lightning.")
+    return str(value.value) if is_of_lightning else value

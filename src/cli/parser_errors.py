@@ -8,12 +8,20 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NoReturn
 
+from src.cli.data_sets import data_sets_with
 from src.cli.suggestions import suggest
 from src.errors import LightshipError, UsageError, describe, lightship_error_in, one_line
-from src.system import library_errors
+from src.system import library_errors, quoting
 
 _HELP = "python -m src.train fit --help"
 
+_DATA_SETS = "src.data.datasets."
+_NAMED = 2  # data sets in a message
+# Base classes that have no options, and a class for a message.
+_BASES = {
+    "torch.optim.Optimizer": "AdamW",
+    "torch.optim.lr_scheduler.LRScheduler": "CosineAnnealingLR",
+}
 _MESSAGE_CHARACTERS = 300  # of an exception's message that are shown
 _KEY = re.compile(r'Parser key "([^"]+)"')
 _UNKNOWN = re.compile(r"unrecognized arguments: (\S+)")
@@ -125,8 +133,13 @@ def _wrong_value(message: str, key: str, see_help: str) -> UsageError:
     expected = list(dict.fromkeys(_plain_type(kind) for kind in _inner(message, _EXPECTED)))
     value = _GOT.search(message)
     if key and expected and value:
+        brackets = "write " + quoting.shell(f"{key}=[{value[1].strip('()')}]")
+        takes_several = {"list", "tuple"} & set(expected) and value[1] and "[" not in value[1]
         return UsageError(
-            key, expected=" or ".join(expected), found=value[1] or "nothing", remedy=see_help
+            key,
+            expected=" or ".join(expected),
+            found=value[1] or "nothing",
+            remedy=brackets if takes_several else see_help,
         )
     return UsageError(
         key or "command line",
@@ -140,12 +153,25 @@ def _unknown(
     name: str, options: Iterable[str], see_help: str, owner: str | None = None
 ) -> UsageError:
     close = suggest(name, options)
+    remedy = f"did you mean {close}?" if close else see_help
     return UsageError(
         name,
         expected=f"an option of {owner}" if owner else "an option that exists",
         found="one that does not",
-        remedy=f"did you mean {close}?" if close else see_help,
+        remedy=_of_another_class(name, owner) or remedy,
     )
+
+
+def _of_another_class(name: str, owner: str | None) -> str | None:
+    """Return the remedy for an option that a data set, optimizer or schedule has, but not this."""
+    group, _, option = name.partition(".")
+    if owner is not None and owner.startswith(_DATA_SETS):
+        others = [f"data={data_set}" for data_set in data_sets_with(option)]
+        more = " or another" if len(others) > _NAMED else ""
+        return f"add {' or '.join(others[:_NAMED])}{more}, which has it" if others else None
+    if owner in _BASES:
+        return f"name the class first, such as {group}={_BASES[owner]}"
+    return None
 
 
 def _inner(message: str, pattern: re.Pattern[str]) -> list[str]:

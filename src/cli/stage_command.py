@@ -15,6 +15,7 @@ import yaml
 from jsonargparse import ArgumentParser
 
 from src.cli import grammar, parser_errors
+from src.cli.presets import preset as file_of
 from src.errors import UsageError, one_line
 from src.run.earlier_results import EarlierResults, Stage
 from src.run.folder import Run
@@ -161,7 +162,7 @@ def _parse(
             remedy=f"see {help_command}",
         )
     for word in presets:
-        file = grammar.preset(CONFIGS, stage, word.partition("=")[2])
+        file = file_of(CONFIGS, stage, word.partition("=")[2])
         preset = yaml.safe_load(file.read_text(encoding="utf-8"))[stage]
         parser.set_defaults(_known(preset, options))
     with parser_errors.parsing(help_command):

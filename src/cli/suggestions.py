@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from src.cli.grammar import nearest
+from src.cli.presets import nearest
 
 # Names of other tools and everyday ones, by the last part of a name.
 _USUAL_NAMES = {

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from src.cli import families, grammar
+from src.cli import families, grammar, presets
 from src.cli.entry_point import run_command
 from src.cli.imported import IMPORTED
 from src.compare.collection import collect
@@ -63,7 +63,7 @@ def require_known(name: str) -> None:
 
         Architecture.parse(name)
     else:
-        grammar.preset(CONFIGS, "model", name)
+        presets.preset(CONFIGS, "model", name)
 
 
 def main(models: Sequence[str], argv: Sequence[str], train: Train | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,17 @@ from src.data.class_folders import (
 from src.data.classes import mirrored_names, require_classes, similar_names
 from src.data.folder_walk import Folder, note_on, read_folder
 from src.data.pipeline.split import SPLITS, Split, splits_named
-from src.errors import UsageError
+from src.errors import UsageError, one_line
+from src.system import quoting
+
+_NAMED = 3  # folders in a line
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
+# Beginnings of the endings of files that hold many images.
+_PACKED = (
+    *_ARCHIVES,
+    *(".parquet", ".arrow", ".tfrecord", ".npz", ".npy", ".h5", ".hdf5", ".mat", ".pkl"),
+    *(".pickle", ".lmdb", ".mdb", ".rec"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +60,9 @@ def read_layout(root: Path) -> Layout:
     Raises:
         UsageError: the layout is ambiguous, or a class has no training images.
     """
-    notes: list[str] = []
     listed = read_folder(root)
+    _require_no_packed_images(listed)
+    notes = _splits_beside(root)
     top = innermost(listed)
     if top.path != str(root):
         notes.append(f"the images are those in {top.path}, the only folder that holds some")
@@ -75,6 +87,45 @@ def read_layout(root: Path) -> Layout:
     if line := note_on([*used, beside], top.path):
         notes.append(line)
     return layout
+
+
+def _require_no_packed_images(top: Folder) -> None:
+    """Refuse a folder whose images are packed into other files, as data sets are published.
+
+    Raises:
+        UsageError: it has such files and no image.
+    """
+    kinds = {kind for folder in top.walk() for kind in folder.passed_over}
+    if top.count or not any(kind.startswith(_PACKED) for kind in kinds):
+        return
+    is_archive = all(kind.startswith(_ARCHIVES) for kind in kinds if kind.startswith(_PACKED))
+    raise UsageError(
+        "data.root",
+        expected="folders of image files",
+        found=f"no image, and {note_on([top], top.path)}",
+        remedy="unpack them" if is_archive else "write the images into a folder for each class",
+    )
+
+
+def _splits_beside(root: Path) -> list[str]:
+    """Return a line if ``root`` is one split of a data set, as other tools take each of them."""
+    folder = Path(os.path.abspath(root))  # noqa: PTH100  # resolve() would follow a link
+    try:
+        with os.scandir(folder.parent) as entries:
+            names = [entry.name for entry in entries if entry.is_dir()]
+    except OSError:
+        return []  # a folder above the images need not be readable
+    named = splits_named(names)
+    others = [name for name in sorted(named) if named[name] != named.get(folder.name)]
+    if folder.name not in named or not others:
+        return []
+    paths = ", ".join(str(folder.parent / name) for name in others[:_NAMED])
+    return [
+        one_line(
+            f"{root} is named like a split, and {paths} beside it is not used: "
+            f"data.root={quoting.shell(str(folder.parent))} uses all of them"
+        )
+    ]
 
 
 @dataclass

@@ -64,6 +64,10 @@ class FrozenStatistics(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int
     ) -> None:
+        if _only_estimates(trainer):
+            for norm in _tracking_norms(pl_module):
+                norm.train()
+            return
         if not self._is_frozen:
             if not self._is_due(trainer.global_step):
                 return
@@ -79,7 +83,7 @@ class FrozenStatistics(Callback):
         if (
             trainer.state.fn == "fit"
             and not trainer.sanity_checking
-            and (averaged or not self._is_frozen)
+            and (averaged or not self._is_frozen or _only_estimates(trainer))
         ):
             self._reestimate(trainer, pl_module)
 
@@ -105,6 +109,15 @@ class FrozenStatistics(Callback):
             self._images = data.calibration_images(IMAGES)
         if self._images is not None:
             reestimate_statistics(network, self._images)
+
+
+def _only_estimates(trainer: Trainer) -> bool:
+    """Return True in the last epoch of StochasticWeightAveraging, which trains no weights.
+
+    It has reset all statistics for the averaged weights. Frozen, they would stay 0 and 1
+    (https://github.com/Lightning-AI/pytorch-lightning/issues/14866).
+    """
+    return bool(trainer.fit_loop._skip_backward)  # noqa: SLF001  # Lightning has no public one
 
 
 def reestimate_statistics(network: nn.Module, images: Tensor) -> None:

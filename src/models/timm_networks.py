@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from src.errors import UsageError, describe
+from src.models import weights_cache
 
 # Arguments of timm.create_model that change more than the network's layers.
 _REFUSED = ("features_only", "pretrained", "out_indices")
@@ -90,8 +91,12 @@ def pretrained_weights(name: str, tag: str, options: Mapping[str, Any]) -> dict[
             "model.pretrained",
             expected=f"timm's weights of {full_name} at hand, or a network to download them",
             found=describe(error),
-            remedy=f"download the file elsewhere, and set model.weights=FILE with "
-            f"model=timm/{full_name}",
+            remedy=weights_cache.remedy(
+                error,
+                "HF_HOME",
+                "download the file elsewhere, and set model.weights=FILE with "
+                f"model=timm/{full_name}",
+            ),
         ) from error
     return dict(source.state_dict())
 

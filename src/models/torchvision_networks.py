@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 from src.errors import UsageError, describe
+from src.models import weights_cache
 
 # The auxiliary heads of these two would make the output in training mode a tuple.
 _SINGLE_OUTPUT = {"aux_logits": False, "init_weights": True}
@@ -82,7 +83,11 @@ def pretrained_weights(name: str, tag: str, options: Mapping[str, Any]) -> dict[
             "model.pretrained",
             expected=f"the weights {weights} at hand, or a network to download them",
             found=describe(error),
-            remedy=f"put the file from {weights.url} into {torch.hub.get_dir()}/checkpoints",
+            remedy=weights_cache.remedy(
+                error,
+                "TORCH_HOME",
+                f"put the file from {weights.url} into {torch.hub.get_dir()}/checkpoints",
+            ),
         ) from error
     tensors = source.state_dict()
     side = options.get("image_size")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import errno
 import re
+import traceback
 from collections.abc import Iterator
 
 from src.errors import one_line
@@ -52,6 +53,15 @@ _MEMORY = re.compile(
     r"bad_alloc|CUBLAS_STATUS_ALLOC_FAILED|Cannot allocate memory"
 )
 _SHARED_MEMORY = re.compile(r"out of shared memory|insufficient shared memory|shared memory object")
+# A process that may open no more files loses the descriptors that another one sends it
+# (https://github.com/pytorch/pytorch/issues/973).
+_OPEN_FILES = re.compile(r"Too many open files|received \d+ items of ancdata")
+_THREADS = re.compile(r"can't start new thread")
+_STARTING = ("/popen_fork.py", "/subprocess.py")  # Python's files that start a process
+_NO_PROCESS = (
+    "no further process or thread may be started; lower data.num_workers, or raise ulimit -u or "
+    "the container's limit (docker run --pids-limit)"
+)
 _WORKER = re.compile(r"DataLoader worker \(pid.*?(?:killed by signal: [\w ]+|exited unexpectedly)")
 _GPU = re.compile(
     r"CUDA error: (?!out of memory)|CUDA driver error|cuDNN error|CUBLAS_STATUS_(?!ALLOC)|"
@@ -83,12 +93,17 @@ def _explain(error: BaseException) -> str | None:  # noqa: PLR0911  # one return
     if _is_out_of_memory(error):
         return f"out of memory: {_matching_line(_MEMORY, text) or type(error).__name__}"
     if isinstance(error, OSError):
-        return _explain_file_error(error)
+        is_of_start = error.errno == errno.EAGAIN and _starts_a_process(error)
+        return f"{_NO_PROCESS}; {_AGAIN}" if is_of_start else _explain_file_error(error)
     if isinstance(error, ModuleNotFoundError):
         package = (error.name or one_line(text))[:_MESSAGE_CHARACTERS]
         return f"not installed: {package}; install it, or leave out what needs it"
     if not isinstance(error, RuntimeError):
         return None
+    if _THREADS.search(text):
+        return f"{_NO_PROCESS}; {_AGAIN}"
+    if _OPEN_FILES.search(text):
+        return f"{_FILE_ERRORS[errno.EMFILE]}; {_AGAIN}"
     if _SHARED_MEMORY.search(text):
         return (
             "the shared memory of this machine is used up: "
@@ -113,6 +128,12 @@ def _explain_file_error(error: OSError) -> str | None:
         return None
     file = f"{name}: " if name else ""
     return f"{file}{_FILE_ERRORS[number]}; {_AGAIN}"
+
+
+def _starts_a_process(error: BaseException) -> bool:
+    """Return True if Python raised an error while it started a process."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any(frame.filename.endswith(_STARTING) for frame in frames)
 
 
 def _is_out_of_memory(error: BaseException) -> bool:

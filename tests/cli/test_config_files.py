@@ -68,6 +68,12 @@ def test_what_is_no_file_is_refused_in_one_line() -> None:
             grammar.translate(["--config", name], CONFIGS)
 
 
-@pytest.mark.parametrize("word", ["missing.yaml", "{seed_everything: 3}", "x" * 5000, ""])
+@pytest.mark.parametrize("word", ["missing.yaml", "{seed_everything: 3}", "x" * 5000])
 def test_the_parser_reports_a_file_that_is_missing(word: str) -> None:
     assert grammar.translate([f"--config={word}"], CONFIGS)[-1] == f"--config={word}"
+
+
+@pytest.mark.parametrize("words", [["--config"], ["--config="], ["config="]])
+def test_no_file_is_refused_in_one_line(words: list[str]) -> None:
+    with pytest.raises(UsageError, match=r"^--config: expected a YAML file; found nothing; name"):
+        grammar.translate(words, CONFIGS)

@@ -29,8 +29,39 @@ def test_a_callback_that_would_replace_the_runs_own_checkpoint_is_refused(name: 
 
 
 @pytest.mark.parametrize(
+    ("filename", "wrong", "remedy"),
+    [
+        ("{epoch}-{val_loss:.2f}", "val_loss", "val/loss"),
+        ("{epoch:02d}-{val_top1}", "val_top1", "val/top1"),
+        ("{train_loss}", "train_loss", "train/loss"),
+        ("weights-{val/accuracy:.3f}", "val/accuracy", "val/"),
+        ("{acc}", "acc", "val/top1"),
+    ],
+)
+def test_a_metric_in_a_name_that_is_never_logged_is_refused(
+    filename: str, wrong: str, remedy: str
+) -> None:
+    expected = rf"^trainer\.callbacks\.filename: .*found {{{wrong}}}; write for example {{{remedy}"
+    for elsewhere in ({}, {"dirpath": "elsewhere"}):
+        with pytest.raises(UsageError, match=expected):
+            user_checkpoints.check(configuration(filename=filename, **elsewhere))
+
+
+def test_a_metric_in_a_name_may_be_that_of_a_callback_of_the_user() -> None:
+    config = configuration(filename="{my_score}")
+    config.trainer.callbacks.append(Namespace(class_path="my_package.LogsMyScore"))
+    user_checkpoints.check(config)
+
+
+@pytest.mark.parametrize(
     "options",
-    [{}, {"filename": "mine"}, {"filename": "best", "dirpath": "elsewhere"}, {"save_last": True}],
+    [
+        {},
+        {"filename": "mine"},
+        {"filename": "best", "dirpath": "elsewhere"},
+        {"save_last": True},
+        {"filename": "{epoch:02d}-{step}-{val/loss:.2f}-{train/lr}-{lr-AdamW/pg1}"},
+    ],
 )
 def test_other_checkpoints_of_the_user_are_accepted(options: dict[str, Any]) -> None:
     user_checkpoints.check(configuration(**options))

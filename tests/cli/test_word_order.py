@@ -44,5 +44,14 @@ def test_words_whose_order_decides_keep_it(one: list[str], other: list[str]) -> 
 
 
 def test_an_option_with_the_name_of_a_group_stays_one() -> None:
-    ordered = in_one_order(["--model=convnext_t", "--data.root", "-x", "model=resnet34"], CONFIGS)
-    assert ordered == ["model=resnet34", "data.root=-x", "--model=convnext_t"]
+    words = ["--model=ConvNeXtTiny", "--data.root", "-x", "model=resnet34"]
+    assert in_one_order(words, CONFIGS) == [
+        "model=resnet34",
+        "data.root=-x",
+        "--model=ConvNeXtTiny",
+    ]
+
+
+def test_a_name_of_a_group_is_the_same_with_dashes() -> None:
+    words = ["--model", "convnext_t", "--data=cifar10"]
+    assert in_one_order(words, CONFIGS) == ["model=convnext_t", "data=cifar10"]

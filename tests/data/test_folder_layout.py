@@ -304,3 +304,48 @@ def test_a_class_with_too_few_images_to_split_is_named(tmp_path: Path) -> None:
     data = lay_out(tmp_path, "cat dog=1")
     with pytest.raises(UsageError, match=r"enough images of every class .*too few of dog"):
         data.count("train")
+
+
+@pytest.mark.parametrize(
+    ("files", "remedy"),
+    [
+        ("data/train-00000-of-00001.parquet data/README.md", "write the images into a folder"),
+        ("x/train.tfrecord-00000-of-00005 x/labels.txt", "write the images into a folder"),
+        ("train_x.npy test_x.npz", "write the images into a folder for each class"),
+        ("train/cat.zip train/dog.zip", "unpack them"),
+        ("part.tar.gz", "unpack them"),
+    ],
+)
+def test_a_folder_of_packed_images_is_named_as_such(
+    files: str, remedy: str, tmp_path: Path
+) -> None:
+    for name in files.split():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"packed")
+    with pytest.raises(UsageError, match=rf"^data\.root: .*no image, and passed over.*{remedy}"):
+        _ = ImageFolder(str(tmp_path)).class_names
+
+
+@pytest.mark.parametrize(
+    ("folders", "root", "beside"),
+    [
+        ("photos/train/cat photos/train/dog photos/val/cat photos/val/dog", "train", "val"),
+        ("photos/Training/cat photos/Training/dog photos/Testing/cat", "Training", "Testing"),
+        ("photos/val/cat photos/val/dog photos/train/cat photos/train/dog", "val", "train"),
+    ],
+)
+def test_splits_beside_the_folder_are_told(
+    folders: str, root: str, beside: str, tmp_path: Path
+) -> None:
+    lay_out(tmp_path, folders)
+    whole = tmp_path / "photos"
+    data = ImageFolder(str(whole / root), image_size=8, verify=False)
+    assert data.class_names == ["cat", "dog"]
+    assert f"{whole / beside} beside it is not used: data.root={whole} uses all" in data.notes[0]
+    assert not any("beside it" in note for note in ImageFolder(str(whole)).notes)
+
+
+@pytest.mark.parametrize("others", ["", "photos/archive/x", "photos/train2/x"])
+def test_a_folder_called_train_alone_is_no_line(others: str, tmp_path: Path) -> None:
+    lay_out(tmp_path, f"photos/train/cat photos/train/dog {others}")
+    assert ImageFolder(str(tmp_path / "photos" / "train")).notes == []

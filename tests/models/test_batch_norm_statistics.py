@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningDataModule
+from lightning.pytorch.callbacks import StochasticWeightAveraging
 from torch import Tensor, nn
 
 from src.callbacks.averaging import MovingAverage
@@ -251,6 +252,28 @@ def test_averaged_weights_have_statistics_of_their_own(
     before = network[1].running_mean.clone()
     reestimate_statistics(network, images(IMAGES))
     torch.testing.assert_close(network[1].running_mean, before)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("validations", [1.0, 0], ids=["validated", "not validated"])
+def test_weights_of_stochastic_weight_averaging_have_statistics(
+    tmp_path: Path, validations: float
+) -> None:
+    """Statistics are frozen in the epochs before the one that only computes them."""
+    averaging = StochasticWeightAveraging(0.01, swa_epoch_start=2)
+    trained(tmp_path, callbacks=[averaging], limit_val_batches=validations)
+    state = torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"]
+    network = tiny_network()
+    network.load_state_dict(
+        {name.removeprefix("network."): value for name, value in state.items() if "network" in name}
+    )
+    mean, variance = network[1].running_mean.clone(), network[1].running_var.clone()
+    assert mean.abs().max() > 0
+    inputs = images(IMAGES) if validations else torch.cat([batch for batch, _ in loader()])
+    reestimate_statistics(network, inputs)
+    close = 1e-4 if validations else 0.5  # the loader's images are others in each call
+    torch.testing.assert_close(network[1].running_mean, mean, rtol=0, atol=close)
+    torch.testing.assert_close(network[1].running_var, variance, rtol=0, atol=close)
 
 
 def test_gradients_flow_through_frozen_statistics() -> None:

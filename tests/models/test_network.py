@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 from urllib.error import URLError
 
@@ -94,6 +96,19 @@ def test_a_failed_download_of_weights_is_one_line(
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
     with pytest.raises(UsageError, match=r"model.pretrained: .*no network.*resnet34-.*pth"):
+        NetworkSpec("resnet34", 3).build_pretrained()
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_folder_of_weights_that_cannot_be_written_names_the_variable(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), "/.cache")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(UsageError, match=r"TORCH_HOME to a folder that can be written, or put the"):
         NetworkSpec("resnet34", 3).build_pretrained()
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import multiprocessing
 import os
+import subprocess
 import threading
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,21 @@ EXPLAINED = {
     "shared memory": (
         RuntimeError("unable to open shared memory object </torch_1> in read-write mode"),
         "shared memory of this machine is used up: .*--shm-size",
+    ),
+    "no more descriptors": (
+        RuntimeError("received 0 items of ancdata"),
+        "too many files are open; raise ulimit -n or lower data.num_workers",
+    ),
+    "no more descriptors for shared memory": (
+        RuntimeError(
+            "unable to open shared memory object </torch_1> in read-write mode: Too many open "
+            "files (24)"
+        ),
+        "too many files are open; raise ulimit -n",
+    ),
+    "no more threads": (
+        RuntimeError("can't start new thread"),
+        "no further process or thread may be started; lower data.num_workers.*--pids-limit",
     ),
     "a missing package": (
         ModuleNotFoundError("No module named 'nncf'", name="nncf"),
@@ -113,6 +130,28 @@ def test_an_unexpected_exception_keeps_its_traceback(error: Exception) -> None:
 
     with pytest.raises(type(error)):
         run_command(command)
+
+
+@pytest.mark.parametrize("way", ["multiprocessing", "subprocess"])
+def test_a_limit_of_processes_is_explained(
+    way: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(*_: Any) -> int:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    def command() -> None:
+        if way == "multiprocessing":
+            multiprocessing.get_context("fork").Process(target=print).start()
+        else:
+            subprocess.run(["true"], check=False)
+
+    monkeypatch.setattr(os, "fork", refused)
+    monkeypatch.setattr(subprocess, "_fork_exec", refused)
+    monkeypatch.setattr(subprocess, "_USE_POSIX_SPAWN", False)
+    with pytest.raises(SystemExit) as ended:
+        run_command(command)
+    assert ended.value.code == 1
+    assert "error: no further process or thread may be started" in capsys.readouterr().err
 
 
 def test_notes_of_an_error_are_appended_to_its_line() -> None:

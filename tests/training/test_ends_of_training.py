@@ -187,7 +187,7 @@ NOTICES: list[tuple[list[str], bool, list[str]]] = [
 def test_what_a_training_leaves_out_is_told_before_it_starts(
     words: list[str], has_best: bool, expected: list[str]
 ) -> None:
-    lines = option_conflicts.notices(parse(*words), has_best=has_best)
+    lines = option_conflicts.notices(parse(*words), [], has_best=has_best)
     assert len(lines) == len(expected)
     assert all(part in line for part, line in zip(expected, lines, strict=True)), lines
 

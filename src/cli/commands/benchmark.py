@@ -18,6 +18,7 @@ from src.cli.run_lock import RunLock
 from src.cli.stage_command import going_on, parse
 from src.cli.writable_run import card_folders, require_writable
 from src.run.earlier_results import EarlierResults
+from src.system import torch_threads
 from src.system.console import StageDisplay, open_console
 from src.system.project_commands import typed, without_again
 from src.system.signals import resume_advice
@@ -36,6 +37,7 @@ def main() -> None:
     from src.serve_test.measurement_end import finish_measurement
 
     run, options = parse("benchmark", __doc__, BenchmarkOptions)
+    torch_threads.limit()
     with RunLock.held(run):
         require_writable(
             run,

@@ -16,6 +16,7 @@ from src.report.sections import exported, health
 from src.report.writers import cards
 from src.run.earlier_results import EarlierResults
 from src.run.folder import Run
+from src.system import torch_threads
 from src.system.console import StageDisplay, open_console
 from src.system.signals import resume_advice
 
@@ -31,6 +32,7 @@ def main() -> None:
     run, options = parse("export", __doc__, ExportOptions)
     options = with_baseline(run, options)
     checkpoint = run.require(run.exported_checkpoint, "train it again")
+    torch_threads.limit()
     with RunLock.held(run):
         require_writable(run, run.exports, *(run.exports / name for name in options.formats))
         run.remove_unfinished()

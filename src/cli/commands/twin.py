@@ -15,7 +15,7 @@ from src.cli.run_lock import RunLock
 from src.cli.stage_command import command_line, going_on, parse
 from src.cli.writable_run import require_writable
 from src.run.earlier_results import EarlierResults
-from src.system import log_filters
+from src.system import log_filters, torch_threads
 from src.system.console import StageDisplay, open_console
 from src.system.project_commands import typed
 from src.system.signals import resume_advice
@@ -43,6 +43,7 @@ def main() -> None:
 
     log_filters.silence_lightning()
     torch.set_flush_denormal(True)  # as in the run's training
+    torch_threads.limit()
     with RunLock.held(run):
         require_writable(run, run.twin, *run.twin.glob("*/checkpoints"))
         run.remove_unfinished()
