@@ -52,7 +52,7 @@ END = "<!-- made by scripts/benchmark_environments.py: end -->"
 BASELINE = "onnx_fp32"
 BESIDE = (BASELINE, "onnx_int8", "openvino_fp32", "openvino_int8")
 OF_TRAINING = ("calibration_images", "judging_images", "input")  # options of its export
-LEFT_OUT = ("exports", "profile", "flipped", "measurements", "benchmark.json", "rounds.json")
+LEFT_OUT = ("exports", "profile", "flipped", "measurements", "benchmark.json", "rounds*.json")
 
 
 def main() -> None:

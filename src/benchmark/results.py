@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from src.benchmark import training_curves
+from src.benchmark import training_curves, up_to_date
 from src.benchmark.options import BenchmarkOptions
 from src.benchmark.plan import planned
 from src.benchmark.recommendation import recommend
@@ -20,6 +20,7 @@ from src.run import reading
 from src.run.circumstances import MeasuringOptions
 from src.run.facts import Calibration
 from src.run.folder import Run
+from src.run.kept_rounds import KeptRounds
 from src.run.layout import as_dict
 from src.run.pipeline import ImageSample
 from src.run.record import Device, InvalidValueError
@@ -32,7 +33,7 @@ from src.system.signals import Stopped
 
 
 def from_rounds(
-    run: Run, measured: Rounds, options: BenchmarkOptions, report: Report, command: str
+    run: Run, kept: KeptRounds, options: BenchmarkOptions, report: Report, command: str
 ) -> Results:
     """Compute the figures of a measurement whose process ended before it did so.
 
@@ -42,15 +43,15 @@ def from_rounds(
         UsageError: a figure is not as readers expect, because the file was changed.
     """
     rows = planned(run.read_manifest(), options.measured_devices)
-    measured_rows = {row.figures.key: row for row in measured.rows}
+    measured_rows = {row.figures.key: row for row in kept.record.rows}
     for row in rows:
         row.restore(measured_rows[row.name, row.device])
     try:
         schedule = Schedule(rows, options, report)
-        return write_figures(run, measured, rows, schedule, options, command)
+        return write_figures(run, kept, rows, schedule, options, command)
     except InvalidValueError as error:
         raise UsageError(
-            str(run.rounds),
+            str(kept.file),
             expected=error.expected,
             found=error.found,
             remedy=f"measure again: {command} again=true",
@@ -59,7 +60,7 @@ def from_rounds(
 
 def write_figures(
     run: Run,
-    measured: Rounds,
+    kept: KeptRounds,
     rows: Sequence[Row],
     schedule: Schedule,
     options: BenchmarkOptions,
@@ -68,9 +69,10 @@ def write_figures(
     """Compute all figures of a measurement and write them.
 
     Args:
-        run: gets ``benchmark.json``; its ``rounds.json`` is deleted.
-        measured: the raw measurement, which also gives the machine, data set and time.
-        rows: rows that were measured, or restored from ``measured``.
+        run: gets ``benchmark.json``.
+        kept: the raw measurement, which also gives the machine, data set and time. Its file is
+            removed, and so are earlier ones under the same conditions.
+        rows: rows that were measured, or restored from ``kept``.
         schedule: gives the rows that each row is compared with.
         options: options of the measurement.
         command: goes on with the measurement, without ``again=true``.
@@ -78,7 +80,7 @@ def write_figures(
     Raises:
         InvalidValueError: a figure is not as readers expect; nothing is written.
     """
-    with _noting_rounds(run, command):
+    with _noting_rounds(kept.file, command):
         traces = _folder_of_traces(run, options)
         finished = [
             row.finish(
@@ -89,10 +91,10 @@ def write_figures(
             )
             for row in rows
         ]
-        results = _results(run, measured, finished, options)
+        results = _results(run, kept.record, finished, options)
         machine = f"{results.environment.processor} {options.effective_threads} threads"
         run.write_benchmark(results, machine)
-    run.rounds.unlink(missing_ok=True)
+    up_to_date.remove_rounds(run, kept)
     return results
 
 
@@ -183,12 +185,12 @@ def _folder_of_traces(run: Run, options: BenchmarkOptions) -> Path | None:
 
 
 @contextlib.contextmanager
-def _noting_rounds(run: Run, command: str) -> Iterator[None]:
+def _noting_rounds(file: Path, command: str) -> Iterator[None]:
     """Add a note to errors that says where the raw measurement is and how to continue.
 
     A signal gets the first half: the command that it stops knows how to go on.
     """
-    note = f"nothing that was measured is lost: it is in {run.rounds}"
+    note = f"nothing that was measured is lost: it is in {file}"
     try:
         yield
     except Stopped as stopped:

@@ -28,10 +28,11 @@ from src.benchmark.row_pipeline import PipelineFiles
 from src.benchmark.schedule import Schedule
 from src.data.pipeline.split import Split
 from src.errors import LightshipError, UsageError
-from src.run import class_names
+from src.run import class_names, kept_rounds
 from src.run.circumstances import Environment
 from src.run.facts import ScoredDataset
 from src.run.folder import Run
+from src.run.kept_rounds import KeptRounds
 from src.run.manifest import Manifest
 from src.run.results import VERSION, Results
 from src.run.rounds import Rounds
@@ -67,10 +68,10 @@ def measure_unless_done(
     """
     command = command or _plain_command(run)
     scored = functools.cache(lambda: _sha256_if_readable(data, report))
-    measured = None if options.again else up_to_date.find_rounds(run, options, scored)
-    if measured is not None:
-        report(f"measured already, at {measured.measured_at}; its figures are made now")
-        return results.from_rounds(run, measured, options, report, command)
+    kept = None if options.again else up_to_date.find_rounds(run, options, scored)
+    if kept is not None:
+        report(f"measured already, at {kept.record.measured_at}; its figures are made now")
+        return results.from_rounds(run, kept, options, report, command)
     latest = None if options.again else up_to_date.find(run, options, scored)
     if latest is None:
         return measure(run, data, options, report, command=command)
@@ -148,6 +149,7 @@ def measure(
         measured = _rounds(manifest, rows, options, described, dataset, time.monotonic() - started)
         if files is not None:
             measured = msgspec.structs.replace(measured, image_sample=files.sample.facts)
+        kept_rounds.set_aside(run)
         run.write_rounds(measured)
         for row in rows:
             row.end_timing()
@@ -158,7 +160,8 @@ def measure(
             rows=[row.raw() for row in rows],
         )
         run.write_rounds(measured)
-        return results.write_figures(run, measured, rows, schedule, options, command)
+        kept = KeptRounds(run.rounds, measured)
+        return results.write_figures(run, kept, rows, schedule, options, command)
     finally:
         for row in rows:
             row.close()

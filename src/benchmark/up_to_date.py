@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -14,10 +15,11 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.plan import planned
 from src.benchmark.row_instruction_sets import can_be_tried
 from src.errors import UsageError
-from src.run import fingerprint
+from src.run import fingerprint, kept_rounds
 from src.run.circumstances import Environment, MeasuringOptions
 from src.run.embedded import EmbeddedFigures, RawEmbedded
 from src.run.folder import Run
+from src.run.kept_rounds import KeptRounds
 from src.run.results import Results
 from src.run.rounds import Rounds
 from src.run.row import RowFigures
@@ -55,15 +57,54 @@ def find(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Results | No
     return results if is_same else None
 
 
-def find_rounds(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> Rounds | None:
-    """Return a complete measurement without figures under the same conditions; else None.
+def find_rounds(run: Run, options: BenchmarkOptions, scored: ScoredNow) -> KeptRounds | None:
+    """Return the latest complete measurement without figures under the same conditions; else None.
 
     Its process ended while it computed the figures. Failed rows are kept as they are.
     """
-    if not run.rounds.is_file():
-        return None
+    for file in kept_rounds.files(run):
+        if (measured := _rounds_if_same(run, file, options, scored)) is not None:
+            return KeptRounds(file, measured)
+    return None
+
+
+def remove_rounds(run: Run, kept: KeptRounds) -> None:
+    """Remove a raw measurement whose figures are made, and earlier ones that they stand for too."""
+    conditions = _conditions(kept.record)
+    for file in kept_rounds.files(run):
+        try:
+            same = file == kept.file or _conditions(run.read_rounds(file)) == conditions
+        except UsageError:
+            continue  # of another version or damaged
+        if same:
+            file.unlink(missing_ok=True)
+
+
+def _conditions(measured: Rounds) -> tuple[object, ...]:
+    """Return all conditions of a measurement: a later one with the same ones takes its place."""
+    files = {
+        row.figures.key: (
+            row.figures.sha256,
+            row.figures.environment,
+            row.embedded.sha256 if row.embedded else None,
+        )
+        for row in measured.rows
+    }
+    return (
+        measured.complete,
+        measured.checkpoint,
+        _decisive(measured.options),
+        _machine(measured.environment),
+        measured.dataset.sha256,
+        files,
+    )
+
+
+def _rounds_if_same(
+    run: Run, file: Path, options: BenchmarkOptions, scored: ScoredNow
+) -> Rounds | None:
     try:
-        measured = run.read_rounds()
+        measured = run.read_rounds(file)
         rows = [row.figures for row in measured.rows]
         is_same = (
             measured.complete

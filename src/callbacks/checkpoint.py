@@ -12,6 +12,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 
+from src.callbacks import best_score
+from src.callbacks.best_score import BestScore, StoredBest
 from src.errors import UsageError
 from src.models.metrics import mode_of
 
@@ -57,7 +59,7 @@ class BestCheckpoint(_SingleFileCheckpoint):
             enable_version_counter=False,
         )
         self._validated_step = -1  # last global step with a validation
-        self._best_exists = False  # best.ckpt, in the run that is resumed
+        self._stored: StoredBest | None = None  # best.ckpt, in the run that is resumed
 
     @property
     def saved_path(self) -> Path | None:
@@ -105,31 +107,40 @@ class BestCheckpoint(_SingleFileCheckpoint):
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        # Rank 0 broadcasts: only its disk needs to have the file.
-        self._best_exists = trainer.strategy.broadcast(self.path.is_file())
+        # Rank 0 reads and broadcasts: only its disk needs to have the file.
+        stored = best_score.read(self.path, self.state_key) if trainer.is_global_zero else None
+        self._stored = trainer.strategy.broadcast(stored)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restore the best score of a training that resumes in its own run.
 
-        A new run has no ``best.ckpt``, so it starts without a best score.
+        ``best.ckpt`` itself says its score: the checkpoint that the training goes on from may be
+        older. A new run has no ``best.ckpt``, so it starts without a best score.
 
         Raises:
-            UsageError: the score is of another metric, so ``best.ckpt`` would be overwritten.
+            UsageError: ``best.ckpt`` cannot be read, or its score is of another metric, so it would
+                be overwritten.
         """
-        score: Tensor | None = state_dict["score"]
-        if score is None or not self._best_exists:
+        if self._stored is None:
             return
-        if (state_dict["monitor"], state_dict["mode"]) != (self.monitor, self.mode):
+        self._stored.require_whole(self.path)
+        earlier = BestScore.of(state_dict)
+        best = self._stored.best or earlier
+        if earlier.is_better_than(best):
+            best = earlier
+        if best.score is None:
+            return
+        if (best.monitor, best.mode) != (self.monitor, self.mode):
             raise UsageError(
                 "checkpoint.monitor",
-                expected=f"{state_dict['monitor']} ({state_dict['mode']}), by which the best.ckpt "
+                expected=f"{best.monitor} ({best.mode}), by which the best.ckpt "
                 "of this run was chosen",
                 found=f"{self.monitor} ({self.mode})",
                 remedy="leave it out, or go on in a new run by ckpt_path=PATH/last.ckpt",
             )
         self.best_model_path = self.kth_best_model_path = str(self.path)
-        self.best_k_models = {self.best_model_path: score}
-        self.best_model_score = self.current_score = self.kth_value = score
+        self.best_k_models = {self.best_model_path: best.score}
+        self.best_model_score = self.current_score = self.kth_value = best.score
 
 
 class LastCheckpoint(_SingleFileCheckpoint):

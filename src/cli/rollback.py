@@ -1,4 +1,4 @@
-"""Restores run folders if a command fails before its first step."""
+"""Restores run folders if a command fails before its first step, or the stages that follow."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,6 +90,33 @@ def collect(
     ]
 
 
+def old_and_new(arguments: Sequence[str]) -> list[Measured]:
+    """Read the two measurements in which a regression is searched, the old one first.
+
+    Their order is that of the arguments. The runs in a folder have no such order: not by name, as
+    a renamed run, and not by time, as a run that was measured again.
+
+    Raises:
+        UsageError: they are not two arguments with a measurement each, or one cannot be read.
+    """
+    files_of = {argument: _below(Path(argument)) for argument in arguments}
+    several = {name: len(files) for name, files in files_of.items() if len(files) > 1}
+    files = dict.fromkeys(path.resolve() for paths in files_of.values() for path in paths)
+    if len(arguments) != 2 or several or len(files) != 2:  # noqa: PLR2004  # OLD and NEW
+        found = [
+            f"{name}, a folder with {several[name]} of them" if name in several else name
+            for name in arguments
+        ]
+        raise UsageError(
+            "RUN",
+            expected="two measurements with --max-slowdown or --max-drop, OLD and then NEW, each "
+            "by an argument of its own",
+            found=" and ".join(found),
+            remedy="name two runs",
+        )
+    return collect(arguments)
+
+
 def folder_of(measurements: Sequence[Measured], exams: Sequence[TakenExam] = ()) -> Path:
     """Return the deepest folder that contains all runs; without runs, all exams."""
     folders = [measured.path.resolve().parent.parent for measured in measurements]
@@ -102,7 +130,8 @@ def _below(path: Path) -> list[Path]:
         return [path]
     if (path / MEASUREMENT).is_file():
         return [Run(path).benchmark]
-    files = [Run(file.parent).benchmark for file in sorted(path.rglob(MEASUREMENT))]
+    found = sorted(path.rglob(MEASUREMENT), key=_in_natural_order)
+    files = [Run(file.parent).benchmark for file in found]
     if not files:
         raise UsageError(
             "RUN",
@@ -112,6 +141,14 @@ def _below(path: Path) -> list[Path]:
             f"python -m src.benchmark {Run(path).quoted}",
         )
     return files
+
+
+def _in_natural_order(path: Path) -> tuple[list[list[str | int]], str]:
+    """Return the key that sorts ``version_9`` before ``version_10``."""
+    # Texts and numbers take turns, so that a text is compared with a text.
+    parts = [re.split(r"([0-9]+)", part) for part in path.parts]
+    key = [[int(word) if place % 2 else word for place, word in enumerate(part)] for part in parts]
+    return key, str(path)
 
 
 def _relative_folder(path: Path) -> str:

@@ -16,6 +16,7 @@ from src.report.charts.measured import charts
 from src.report.sections import profile as profile_sections
 from src.report.sections.report import report_of
 from src.report.writers import cards, console, html, markdown, tensorboard
+from src.run import kept_rounds
 from src.run.folder import Run
 from src.run.serving import current_serve_test
 from src.run.training_profile import TrainingProfile
@@ -42,25 +43,27 @@ def report_run(run: Run, screen: Console) -> None:
     cards.write(run)
     tensorboard.write(report, run.folder, run.read_config(), drawn)
     console.show(report, screen)
-    if run.rounds.is_file():
-        console.show_lines([_later_measurement(run)], screen)
+    lines = [_measurement_without_figures(run, file) for file in kept_rounds.files(run)]
+    if lines:
+        console.show_lines(lines, screen)
     if serve_test is None and run.serve_test.is_file():
         line = f"{run.serve_test} is of other files than the present ones, so it is not shown"
         console.show_lines([line], screen)
     console.show_lines([f"Run folder: {run.folder}"], screen)
 
 
-def _later_measurement(run: Run) -> str:
-    """Return what is known of the raw measurement in ``rounds.json``, and what to do."""
+def _measurement_without_figures(run: Run, file: Path) -> str:
+    """Return what is known of a raw measurement, and what to do."""
+    which = "a later" if file == run.rounds else "another"
     command = f"{typed('src.benchmark')} {run.quoted}"
     try:
-        is_complete = run.read_rounds().complete
+        is_complete = run.read_rounds(file).complete
     except UsageError as error:
-        return f"{run.rounds} cannot be read ({error}): {command} measures again"
+        return f"{file} cannot be read ({error}): {command} measures again"
     if not is_complete:
-        return f"{run.rounds} is a later measurement that did not end: {command} measures again"
+        return f"{file} is {which} measurement that did not end: {command} measures again"
     return (
-        f"{run.rounds} is a later measurement without its figures: {command} makes them if files, "
+        f"{file} is {which} measurement without its figures: {command} makes them if files, "
         "test images, options and machine are still the same, and measures again if not"
     )
 

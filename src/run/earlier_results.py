@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Literal
 
 from src.errors import UsageError
+from src.run import kept_rounds
 from src.run.folder import Run
 from src.run.twin_files import TwinFiles
 
 Stage = Literal["twin", "export", "benchmark", "serve_test"]
-_State = tuple[int, ...] | None  # of a file as it lies; None if there is none
+_State = tuple[int, ...]  # of a file as it lies
 
 # The files from which a command without again=true goes on, or that are its answer.
 _FILES: dict[Stage, Callable[[Run], list[Path]]] = {
     "twin": lambda run: [run.twin_record, TwinFiles(run).unfinished_record],
     "export": lambda run: [run.manifest],
-    "benchmark": lambda run: [run.benchmark, run.rounds],
+    "benchmark": lambda run: [run.benchmark, *kept_rounds.files(run)],
     "serve_test": lambda run: [run.serve_test],
 }
 
@@ -40,24 +41,22 @@ class EarlierResults:
     def stand(self, stage: Stage) -> bool:
         """Return True if a stage had a result, and no newer one has been begun in its place."""
         before, now = self._before[stage], _states(self._run, stage)
-        had_any = any(state is not None for state in before)
-        return had_any and all(
-            state is None or state == earlier for state, earlier in zip(now, before, strict=True)
-        )
+        return bool(before) and now <= before
 
 
-def _states(run: Run, stage: Stage) -> list[_State]:
-    return [_state(run, path) for path in _FILES[stage](run)]
+def _states(run: Run, stage: Stage) -> set[_State]:
+    states = (_state(run, path) for path in _FILES[stage](run))
+    return {state for state in states if state is not None}
 
 
-def _state(run: Run, path: Path) -> _State:
-    """Return the state of a file, which each atomic write changes.
+def _state(run: Run, path: Path) -> _State | None:
+    """Return the state of a file, which each atomic write changes and a new name does not.
 
     Raw rounds count if they are complete: others are measured anew.
     """
     try:
         status = path.stat()
-        if path == run.rounds and not run.read_rounds().complete:
+        if path in kept_rounds.files(run) and not run.read_rounds(path).complete:
             return None
     except (OSError, UsageError):
         return None

@@ -154,14 +154,14 @@ class Run(RunPaths):
         record = read_results(self.require(self.benchmark, remedy))
         return msgspec.structs.replace(record, run=self.name)
 
-    def read_rounds(self) -> Rounds:
-        """Read a raw measurement whose figures are not computed yet.
+    def read_rounds(self, file: Path | None = None) -> Rounds:
+        """Read a raw measurement without figures: ``file``, by default the latest.
 
         Raises:
             UsageError: there is none, or the file is not as the benchmark stage writes it.
         """
         remedy = f"run python -m src.benchmark {self.quoted}"
-        return reading.read(self.require(self.rounds, remedy), Rounds, rounds.VERSIONS)
+        return reading.read(self.require(file or self.rounds, remedy), Rounds, rounds.VERSIONS)
 
     def write_rounds(self, record: Rounds) -> None:
         """Write a raw measurement whose figures are not computed yet."""

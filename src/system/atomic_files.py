@@ -150,28 +150,31 @@ def _exchange(first: Path, second: Path) -> None:
     except OSError as error:
         if error.errno not in _NO_EXCHANGE:
             raise
-        # Not supported here. Between these renames there is nothing at ``second``.
-        aside = first.with_name(f"{first.name}.aside")
+        # Not supported here. Between these renames there is nothing at ``second``. If the second
+        # one fails or is not reached, new_folder puts the earlier folder back, or else, after a
+        # kill, partial_files.remove.
+        aside = partial_files.aside_of(first)
         second.replace(aside)
-        try:
-            first.replace(second)
-        except BaseException:
-            aside.replace(second)
-            raise
+        first.replace(second)
         aside.replace(first)
 
 
 _RENAME_EXCHANGE = 2  # https://man7.org/linux/man-pages/man2/renameat2.2.html
+_RENAME_SWAP = 2  # of renamex_np: https://www.manpagez.com/man/2/renamex_np/
 _AT_FDCWD = -100
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP, errno.EPERM)
 
 
 def _rename_exchange(first: Path, second: Path) -> None:
-    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    if renameat2 is None:
-        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    library = ctypes.CDLL(None, use_errno=True)
     paths = os.fsencode(first), os.fsencode(second)
-    if renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE):
+    if (renameat2 := getattr(library, "renameat2", None)) is not None:
+        failed = renameat2(_AT_FDCWD, paths[0], _AT_FDCWD, paths[1], _RENAME_EXCHANGE)
+    elif (renamex_np := getattr(library, "renamex_np", None)) is not None:  # macOS
+        failed = renamex_np(paths[0], paths[1], _RENAME_SWAP)
+    else:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    if failed:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), str(first), None, str(second))
 

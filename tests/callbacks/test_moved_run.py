@@ -171,9 +171,10 @@ def test_paths_in_an_untrusted_checkpoint_cannot_leave_its_run(name: str, tmp_pa
     state = {"monitor": "val/score", "mode": "max", "score": torch.tensor(1.0)}
     best = BestCheckpoint("val/score")
     best.dirpath = str(tmp_path)
-    (tmp_path / "best.ckpt").touch()
+    torch.save({"callbacks": {}}, tmp_path / "best.ckpt")
 
     class Training:
+        is_global_zero = True
         ckpt_path = str(tmp_path / "checkpoints" / "last.ckpt")
 
         class strategy:  # noqa: N801  # the attribute's name in Trainer

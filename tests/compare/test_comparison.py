@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -282,12 +283,56 @@ def test_the_command_fails_on_a_regression_and_names_the_line(
 ) -> None:
     with pytest.raises(LightshipError, match=r"1 of \d+ comparisons regressed"):
         guarded(tmp_path, 1.2, "--max-slowdown", "5%", "--max-drop", "0.5")
-    first = capsys.readouterr().out.splitlines()[0]
-    assert first.startswith("regressed: onnx_int8 on cpu, batch 1: +20.0 %")
+    third = capsys.readouterr().out.splitlines()[2]
+    assert third.startswith("regressed: onnx_int8 on cpu, batch 1: +20.0 %")
 
 
 def test_the_command_succeeds_without_a_regression(tmp_path: Path) -> None:
     guarded(tmp_path, 1.0, "--max-slowdown=5%", "--max-drop=0.5", "--strict")
+
+
+def test_runs_of_a_folder_are_listed_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    numbers = (10, 9, 100, 1)
+    for number in numbers:
+        run = keep(tmp_path / f"v{number}", "run", measurement(3))
+        content = json.loads((run / "benchmark.json").read_text())
+        for folder in (tmp_path / f"version_{number}", tmp_path / f"{number}_mine" / "x"):
+            folder.mkdir(parents=True)
+            content["run"] = str(folder.relative_to(tmp_path))
+            (folder / "benchmark.json").write_text(json.dumps(content))
+        shutil.rmtree(run.parents[1])
+    assert [run.name for run in collect([str(tmp_path)])] == [
+        *(f"{number}_mine/x" for number in sorted(numbers)),
+        *(f"version_{number}" for number in sorted(numbers)),
+    ]
+
+
+def test_a_regression_is_searched_only_between_two_runs_that_are_named(tmp_path: Path) -> None:
+    """The order in a folder is none: ``version_10`` may be taken for the older one."""
+    for number in (9, 10):
+        keep(tmp_path / "models", f"net{number}", measurement(3))
+    folder, first, second = (str(tmp_path / name) for name in ("models", "a", "b"))
+    for name in (first, second):
+        keep(Path(name), "run", measurement(3))
+    told = f"{folder}, a folder with 2 of them"
+    twice = f"{second}/run/version_0"
+    refused: dict[str, list[str]] = {
+        told: [folder],
+        f"{first} and {told}": [first, folder],
+        f"{told} and {first}": [folder, first],
+        f"{told} and {told}": [folder, folder],
+        first: [first],
+        f"{first} and {first}": [first, first],
+        f"{second} and {twice}": [second, twice],  # one measurement
+        f"{first} and {second} and {folder}/net9": [first, second, f"{folder}/net9"],
+    }
+    for found, arguments in refused.items():
+        with pytest.raises(UsageError) as raised:
+            command.main([*arguments, "--max-drop", "0.5"])
+        assert "RUN: expected two measurements with --max-slowdown or" in str(raised.value)
+        assert f"; found {found}; name two runs" in str(raised.value), arguments
+    command.main([f"{folder}/net10", f"{folder}/net9", "--max-drop", "0.5"])
+    command.main([first, f"{second}/run/version_0/benchmark.json", "--max-drop", "0.5"])
 
 
 @pytest.mark.parametrize(

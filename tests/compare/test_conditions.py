@@ -82,5 +82,7 @@ def test_a_guard_names_the_versions_before_its_findings(
 ) -> None:
     old, new = (keep(tmp_path, name, of_runtime(f"torch {name}")) for name in ("1.0", "2.0"))
     command.main([str(old), str(new), "--max-drop", "5"])
-    first, *_ = capsys.readouterr().out.splitlines()
-    assert first.startswith("note: torch has several versions here (1.0: 1.0/version_0; 2.0: ")
+    first, second, third, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("OLD: 1.0/version_0, measured at 20")
+    assert second.startswith("NEW: 2.0/version_0, measured at 20")
+    assert third.startswith("note: torch has several versions here (1.0: 1.0/version_0; 2.0: ")

@@ -62,7 +62,7 @@ def test_raw_rounds_replace_an_earlier_measurement_once_they_are_complete(
     class Read:
         complete = False
 
-    monkeypatch.setattr(Run, "read_rounds", lambda _: Read)
+    monkeypatch.setattr(Run, "read_rounds", lambda *_: Read)
     run = Run(tmp_path)
     write(run, "benchmark.json")
     earlier = EarlierResults(run)

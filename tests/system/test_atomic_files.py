@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -69,6 +71,41 @@ def test_a_folder_is_never_missing_while_it_is_replaced(
         (fresh / "model").write_text("second")
     assert (place / "model").read_text() == "second"
     assert len(renamed) == (0 if can_exchange else 3)
+    assert list(tmp_path.iterdir()) == [place]
+
+
+@pytest.mark.parametrize("number", [0, errno.ENOTSUP, errno.EIO])
+def test_macos_exchanges_two_names_by_its_own_function(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    place = tmp_path / "onnx"
+    with atomic_files.whole_folder(place) as fresh:
+        (fresh / "model").write_text("first")
+    exchange = atomic_files._rename_exchange
+
+    called = []
+
+    class MacOS:
+        """The C library of macOS, which has no renameat2."""
+
+        def renamex_np(self, first: bytes, second: bytes, flags: int) -> int:
+            assert flags == 2
+            called.append(first)
+            ctypes.set_errno(number)
+            if number == 0:
+                with monkeypatch.context() as patch:
+                    patch.setattr("ctypes.CDLL", CDLL)
+                    exchange(Path(os.fsdecode(first)), Path(os.fsdecode(second)))
+            return -1 if number else 0
+
+    CDLL = ctypes.CDLL  # noqa: N806
+    monkeypatch.setattr("ctypes.CDLL", lambda *_, **__: MacOS())
+    fails = number == errno.EIO
+    expected = pytest.raises(OSError, match="Input/output") if fails else nullcontext()
+    with expected, atomic_files.whole_folder(place) as fresh:
+        (fresh / "model").write_text("second")
+    assert len(called) == 1
+    assert (place / "model").read_text() == ("first" if fails else "second")
     assert list(tmp_path.iterdir()) == [place]
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,110 @@ def test_a_run_removes_unfinished_files_only_where_it_writes(tmp_path: Path) -> 
     assert kept.is_dir()
     lock = kept.with_name(f"{kept.name}.lock")
     assert contents(tmp_path, without=[kept, lock]) == before
+
+
+# A process that replaces a folder where names cannot be exchanged, and is killed after a rename.
+KILLED_BETWEEN = """
+import errno, os, sys
+from pathlib import Path
+from src.system import atomic_files
+place, renames, signal = Path(os.fsdecode(sys.argv[1])), int(sys.argv[2]), int(sys.argv[3])
+
+def refuse(*_):
+    raise OSError(errno.EINVAL, "Invalid argument")
+
+def counted(self, target):
+    global renames
+    renames -= 1
+    if renames == -1:
+        os.kill(os.getpid(), signal)  # SIGINT raises KeyboardInterrupt
+    return replace(self, target)
+
+atomic_files._rename_exchange = refuse
+replace, Path.replace = Path.replace, counted
+with atomic_files.whole_folder(place) as fresh:
+    (fresh / "model").write_text("new")
+"""
+# A name of which the marked one has only the start, one in another encoding, and usual ones.
+NAMES = ["onnx", "x" * 200, "caf\udce9", "a.lightship-unfinished-b"]
+
+
+def replace_and_kill(place: Path, renames: int, signal: int) -> None:
+    """Replace the folder at ``place``, and send a signal after a number of renames."""
+    process = subprocess.run(
+        [sys.executable, "-c", KILLED_BETWEEN, os.fsencode(place), str(renames), str(signal)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+        timeout=60,
+        capture_output=True,
+    )
+    assert process.returncode == -signal, process.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("renames", "kept"), [(0, "old"), (1, "old"), (2, "new")])
+def test_a_folder_that_a_killed_process_was_replacing_is_there_afterwards(
+    name: str, renames: int, kept: str, tmp_path: Path
+) -> None:
+    place = tmp_path / name
+    place.mkdir()
+    (place / "model").write_text("old")
+    replace_and_kill(place, renames, signal.SIGKILL)
+    assert place.exists() == (renames != 1)
+    assert len(partial_files.remove(tmp_path)) == 1
+    assert contents(tmp_path) == {name: "folder or pipe", f"{name}/model": kept}
+
+
+@pytest.mark.parametrize(("renames", "kept"), [(1, "old"), (2, "new")])
+def test_a_folder_that_an_interrupted_process_was_replacing_is_there_at_once(
+    renames: int, kept: str, tmp_path: Path
+) -> None:
+    place = tmp_path / "onnx"
+    place.mkdir()
+    (place / "model").write_text("old")
+    replace_and_kill(place, renames, signal.SIGINT)
+    assert contents(tmp_path) == {"onnx": "folder or pipe", "onnx/model": kept}
+
+
+def test_a_later_folder_is_not_replaced_by_the_one_that_was_put_aside(tmp_path: Path) -> None:
+    place = tmp_path / "onnx"
+    place.mkdir()
+    (place / "model").write_text("old")
+    replace_and_kill(place, 1, signal.SIGKILL)
+    with atomic_files.whole_folder(place) as fresh:
+        (fresh / "model").write_text("later")
+    assert len(partial_files.remove(tmp_path)) == 1
+    assert contents(tmp_path) == {"onnx": "folder or pipe", "onnx/model": "later"}
+
+
+@pytest.mark.parametrize("name", ["", "../onnx", "/onnx", "other", "onnx\0", "..", "\xff"])
+def test_a_changed_lock_file_puts_no_folder_elsewhere(name: str, tmp_path: Path) -> None:
+    place = tmp_path / "exports" / "onnx"
+    place.mkdir(parents=True)
+    (place / "model").write_text("old")
+    replace_and_kill(place, 1, signal.SIGKILL)
+    [lock] = place.parent.glob("*.lock")
+    lock.write_text(name, encoding="latin-1")
+    partial_files.remove(place.parent)
+    assert [path.name for path in tmp_path.iterdir()] == ["exports"]
+    [folder] = place.parent.iterdir()
+    assert folder.name == "onnx" if name == "" else folder.name.endswith(".aside")
+    assert (folder / "model").read_text() == "old"
+
+
+def test_a_link_that_was_put_aside_is_not_followed_and_not_put_back(tmp_path: Path) -> None:
+    """The links of a run are checked before its unfinished files are removed."""
+    target, place = tmp_path / "target", tmp_path / "run" / "onnx"
+    for folder in (target, place):
+        folder.mkdir(parents=True)
+    (target / "precious").write_text("mine")
+    replace_and_kill(place, 1, signal.SIGKILL)
+    [aside] = place.parent.glob("*.aside")
+    aside.rmdir()
+    aside.symlink_to(target)
+    partial_files.remove(place.parent)
+    assert not place.exists()
+    assert contents(target) == {"precious": "mine"}
 
 
 @pytest.mark.parametrize("name", ["x" * 250, "é" * 120, "caf\udce9.csv"])

@@ -13,12 +13,15 @@ from typing import Any
 import pytest
 import torch
 
+from src.callbacks.benchmark import BenchmarkCallback
+from src.callbacks.export import ExportCallback
 from src.callbacks.lr_and_batch_size_finders import FindLearningRate
 from src.cli import app, option_conflicts
 from src.cli.entry_point import run_command
-from src.errors import UsageError
+from src.errors import LightshipError, UsageError
 from src.report.sections.footnotes import footnotes
 from src.run.folder import Run
+from src.system.signals import Stopped
 from tests.cli.test_app import parse
 from tests.report.pages import record
 from tests.report.planted import results, row
@@ -119,6 +122,48 @@ def test_a_training_of_zero_epochs_exports_its_initial_weights_and_can_resume() 
     train("trainer.max_epochs=1", "ckpt_path=last")
     assert step_of(run.exported_checkpoint) == 2
     assert run.read_manifest().checkpoint.path == "checkpoints/best.ckpt"
+
+
+FAILURES = [Stopped(signal.SIGINT), LightshipError("benchmark.strict: 1 rows failed"), OSError(28)]
+
+
+def test_a_finished_training_keeps_the_configuration_of_its_later_stages_that_fail(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No step is left, but the exports are made by the options of the second command."""
+    run = train("trainer.max_epochs=1")
+    before = run.read_manifest().formats
+
+    def fail(*_: Any) -> None:
+        raise FAILURES[number]
+
+    monkeypatch.setattr(BenchmarkCallback, "on_fit_end", fail)
+    for number in range(len(FAILURES)):
+        words = ("export.formats=[eager,torchscript]", f"export.calibration_images={3 + number}")
+        with pytest.raises(type(FAILURES[number])):
+            app.main([*SHORT, "trainer.max_epochs=1", "ckpt_path=last", *words])
+        assert before.keys() < run.read_manifest().formats.keys()
+        options = run.read_config()["export"]
+        assert (options["formats"], options["calibration_images"]) == (
+            ["eager", "torchscript"],
+            3 + number,
+        )
+        assert words[0] in str(run.read_command())
+
+
+def test_a_finished_training_keeps_its_configuration_if_no_later_stage_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = train("trainer.max_epochs=1")
+    before = run.config.read_bytes(), run.command.read_bytes()
+
+    def fail(*_: Any) -> None:
+        raise Stopped(signal.SIGINT)
+
+    monkeypatch.setattr(ExportCallback, "on_fit_start", fail)
+    with pytest.raises(Stopped):
+        app.main([*SHORT, "trainer.max_epochs=1", "ckpt_path=last", "export.calibration_images=3"])
+    assert (run.config.read_bytes(), run.command.read_bytes()) == before
 
 
 def find_at_once(_: FindLearningRate, trainer: Any, pl_module: Any) -> None:

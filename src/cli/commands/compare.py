@@ -16,7 +16,7 @@ from rich.console import Console
 from src.cli import quantities
 from src.cli.parser_errors import OneLineParser
 from src.compare import conditions
-from src.compare.collection import collect, exams_among, is_file_of_exam
+from src.compare.collection import collect, exams_among, is_file_of_exam, old_and_new
 from src.errors import LightshipError, UsageError, one_line
 from src.run.results import Results
 from src.system.console import open_console
@@ -42,16 +42,13 @@ def main(argv: list[str] | None = None) -> None:
     seconds = None if options.under is None else quantities.latency("--under", options.under)
     names = [str(user_path(name, "RUN")) for name in options.runs]
     exams = exams_among(names)
-    left_out: list[str] = []
-    # A regression is found between two whole measurements, which both have to be readable.
-    leave_out = None if guards else left_out.append
-    runs = collect([name for name in names if not is_file_of_exam(name)], leave_out)
     console = open_console()
     if not guards:
         from src.compare.stage import compare_runs  # imports matplotlib
 
+        left_out: list[str] = []
         compare_runs(
-            runs,
+            collect([name for name in names if not is_file_of_exam(name)], left_out.append),
             console,
             batch_size=options.batch,
             seconds=seconds,
@@ -67,13 +64,10 @@ def main(argv: list[str] | None = None) -> None:
             found=f"{exams[0].path}, the measurement of an exam",
             remedy="leave out these options to see it beside the run",
         )
-    if len(runs) != 2:  # noqa: PLR2004  # the old one and the new one
-        raise UsageError(
-            "RUN",
-            expected="two with --max-slowdown or --max-drop, the old one and the new one",
-            found=f"{len(runs)}: {', '.join(run.name for run in runs)}",
-            remedy="name two runs",
-        )
+    runs = old_and_new(names)
+    for measured, label in zip(runs, ("OLD", "NEW"), strict=True):
+        line = f"{label}: {measured.name}, measured at {measured.results.measured_at}"
+        console.print(one_line(line), soft_wrap=True, markup=False)
     for note in conditions.notes(runs):
         console.print(f"note: {one_line(note)}", soft_wrap=True, markup=False)
     _require_no_regression(
