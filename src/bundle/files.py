@@ -19,6 +19,11 @@ from src.run.row import Row
 DESCRIPTION = "model.json"
 EXACT = "runtime_onnxruntime"  # it can be told to sum in 32 bits, and is
 
+# Largest difference of a probability between the machine that made the bundle and the one that
+# checks it. Processors round differently, and a quantized value may then differ by a whole step.
+_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2}
+_ROUGH_TOLERANCE = 5e-2  # of bf16, int8 and all others
+
 
 def require_bundling(manifest: Manifest, name: str) -> Bundling:
     """Return the way in which a format is shipped.
@@ -145,3 +150,8 @@ def require_unchanged(run: Run, manifest: Manifest, name: str) -> None:
         found=f"{run.folder}, whose {name} was exported again",
         remedy="wait until that has ended, then run the command again",
     )
+
+
+def tolerance(name: str) -> float:
+    """Return the largest difference of a probability that another processor explains."""
+    return _TOLERANCE.get(formats.get(name).precision, _ROUGH_TOLERANCE)

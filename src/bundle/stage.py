@@ -24,6 +24,7 @@ from src.bundle.files import (
     model_files,
     require_bundling,
     require_unchanged,
+    tolerance,
 )
 from src.bundle.options import BundleOptions
 from src.data.pipeline.image_file import read_image
@@ -52,11 +53,6 @@ CONTENTS = Path(src.__file__).parent / "shipped"
 RUNTIMES = "runtime_"  # beginning of the names of modules, of which one is shipped
 DECODER = "decoder.json"  # if it is not the evaluation's
 TEST_IMAGE = "test_image.png"  # without loss: every decoder gives the same pixels
-
-# Largest difference of a probability between the machine that made the bundle and the one that
-# checks it. Processors round differently, and a quantized value may then differ by a whole step.
-_TOLERANCE = {"fp32": 1e-3, "fp16": 1e-2}
-_ROUGH_TOLERANCE = 5e-2  # of bf16, int8 and all others
 
 
 def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
@@ -131,7 +127,7 @@ def bundle(run: Run, options: BundleOptions) -> dict[str, int]:
             model_files=tuple(bundling.files),
             contents=contents,
             row=row,
-            tolerance=_tolerance(name),
+            tolerance=tolerance(name),
             embedded=options.embedded,
             decoder=decoder,
             runtime=bundling.packages[0],
@@ -247,13 +243,8 @@ def _expected(
         "image": TEST_IMAGE,
         "class": class_names[probabilities.index(max(probabilities))],
         "probabilities": probabilities,
-        "tolerance": _tolerance(name),
+        "tolerance": tolerance(name),
     }
-
-
-def _tolerance(name: str) -> float:
-    """Return the largest difference of a probability that another processor explains."""
-    return _TOLERANCE.get(formats.get(name).precision, _ROUGH_TOLERANCE)
 
 
 def _measured(
