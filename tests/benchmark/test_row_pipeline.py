@@ -418,12 +418,12 @@ def test_the_sample_is_told_of_the_files_that_were_timed(well_behaved: Run, tmp_
 def test_pipelines_are_warmed_up_in_each_process_and_marked_where_they_stay_cold(
     well_behaved: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_warm: bool
 ) -> None:
-    asked: list[tuple[int, Any]] = []
+    asked: list[tuple[WorkerProcess, Any]] = []
     plain = WorkerProcess.ask
 
     def ask(self: WorkerProcess, request: Any, *images: Any) -> Any:
         answer = plain(self, request, *images)
-        asked.append((id(self), request))
+        asked.append((self, request))
         if isinstance(request, protocol.WarmUp) and request.files:
             return protocol.WarmedUp(warm=is_warm, seconds=0.1)
         return answer
@@ -434,22 +434,22 @@ def test_pipelines_are_warmed_up_in_each_process_and_marked_where_they_stay_cold
     for process in {process for process, _ in asked}:
         of_files = [
             request
-            for number, request in asked
-            if number == process
+            for other, request in asked
+            if other is process
             and isinstance(request, protocol.HoldFiles | protocol.TimePipeline | protocol.WarmUp)
             and (not isinstance(request, protocol.WarmUp) or request.files)
         ]
-        kinds = [type(request) for request in of_files]
-        expected = [protocol.HoldFiles, protocol.WarmUp, *[protocol.TimePipeline] * 4]
-        assert kinds in ([], expected)
-        if kinds:
+        if of_files:
+            kinds = [type(request) for request in of_files]
+            turns_only = [protocol.TimePipeline] * (len(kinds) - 2)
+            assert kinds == [protocol.HoldFiles, protocol.WarmUp, *turns_only]
+            assert turns_only
             assert of_files[1].files == of_files[2].files
             share = WARMUP_SHARE * options.max_seconds / options.processes
             assert of_files[1].max_seconds == min(options.warmup_seconds, share)
     for row in measured.rows:
         for timed in row.pipeline:
             assert ("cold" in timed.whole.unstable) == (not is_warm)
-        assert not any("cold" in cell.unstable for cell in row.latency if is_warm)
 
 
 def turns(scale: float, stages: dict[str, float]) -> Iterator[tuple[int, PipelineTurn]]:

@@ -155,7 +155,12 @@ def test_slow_files_get_three_windows_beyond_the_limit_of_the_warm_up(
 ) -> None:
     planted = Planted(monkeypatch)
     made = iter([value / 3 for value in seconds for _ in range(3)])
-    monkeypatch.setattr(planted.pipeline, "once", lambda *_: (next(made), []))
+
+    def once(*_: Any) -> tuple[float, list[float]]:
+        planted.network.now += (taken := next(made))
+        return taken, []
+
+    monkeypatch.setattr(planted.pipeline, "once", once)
     answer = planted.pipeline.warm_up([0, 1, 2], tolerance=0.02, max_seconds=0.0)
     assert answer.warm == (seconds[-1] == seconds[-2])
     assert next(made, None) is None

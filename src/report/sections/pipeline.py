@@ -261,8 +261,9 @@ def _notes(results: Results, sample: ImageSample) -> Iterator[str]:
         )
     else:
         yield (
-            "Each call counts once, as this measurement does not tell the file of a call: files that "
-            "are decoded fast have more calls, so means, percentiles and images/s lean toward them."
+            "Each call counts once, as this measurement does not tell the file of a call: files "
+            "that are decoded fast have more calls, so means, percentiles and images/s lean toward "
+            "them."
         )
     if any(entry.pipeline.answers for entry in timed(results)):
         yield (
@@ -274,9 +275,9 @@ def _notes(results: Results, sample: ImageSample) -> Iterator[str]:
         )
     if any(entry.pipeline.against_baseline for entry in timed(results)):
         yield (
-            f"Delta and verdict to {results.baseline}: the answers after the decoder beside those of "
-            f"{results.baseline} after {REFERENCE}, so the file's own losses are in it. A decoder is "
-            "shipped only if it keeps the budget in both comparisons."
+            f"Delta and verdict to {results.baseline}: the answers after the decoder beside those "
+            f"of {results.baseline} after {REFERENCE}, so the file's own losses are in it. A "
+            "decoder is shipped only if it keeps the budget in both comparisons."
         )
     yield from _left_out(results)
 
