@@ -18,7 +18,7 @@ from src.data.pipeline.encoded import ImagesOfSplit
 from src.data.pipeline.image_file import UnreadableImageError
 from src.data.pipeline.split import Split
 from src.run.facts import PreprocessingFacts
-from src.run.pipeline import REFERENCE, Decoder
+from src.run.pipeline import REFERENCE, Decoder, ImageSample
 from src.shipped.decoder_names import PACKAGES
 from src.shipped.jpeg_decoders import MissingDecoderError, load
 from src.worker.answer import Logits
@@ -68,6 +68,12 @@ def chosen(
         except MissingDecoderError as error:
             files.left_out[decoder] = str(error)
     return files
+
+
+def timed_sample(rows: Sequence[Row], files: PipelineFiles) -> ImageSample:
+    """Return the description of the files that a row was timed on; of all if none was timed."""
+    timed = sorted({file for row in rows for file in row.pipeline.files})
+    return encoded.facts_of(files.sample, timed) if timed else files.sample.facts
 
 
 def decoded(
@@ -138,7 +144,13 @@ def contents_for(
     return [encoded.content_of(images, position) for position in positions]
 
 
-def add_answers(row: Row, decoded: Decoded, reference: Logits, targets: NDArray[np.int64]) -> None:
+def add_answers(
+    row: Row,
+    decoded: Decoded,
+    reference: Logits,
+    baseline: Logits | None,
+    targets: NDArray[np.int64],
+) -> None:
     """Classify a batch of n images after each decoder, and count the changed answers.
 
     An input that several decoders give is classified once.
@@ -147,6 +159,7 @@ def add_answers(row: Row, decoded: Decoded, reference: Logits, targets: NDArray[
         row: the row; it fails if its file does.
         decoded: as :func:`decoded` returned it.
         reference: the row's logits of the images by the reference decoder, (n, K).
+        baseline: the baseline's by the reference decoder, (n, K); None without one.
         targets: (n,).
     """
     changed = row.predict(decoded.inputs) if len(decoded.inputs) else reference[:0]
@@ -156,4 +169,5 @@ def add_answers(row: Row, decoded: Decoded, reference: Logits, targets: NDArray[
         otherwise = positions >= 0
         logits = reference.copy()
         logits[otherwise] = changed[positions[otherwise]]
-        row.pipeline.add_answers(decoder, logits, reference, targets, int(otherwise.sum()))
+        count = int(otherwise.sum())
+        row.pipeline.add_answers(decoder, logits, (reference, baseline), targets, count)

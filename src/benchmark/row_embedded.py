@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from src.backends.base import Unavailable
 from src.benchmark import row_figures
 from src.benchmark.options import BenchmarkOptions
-from src.benchmark.row_pipeline import PipelineFiles, RowPipeline, chosen_files, timed_turn
+from src.benchmark.row_pipeline import (
+    PipelineFiles,
+    RowPipeline,
+    chosen_files,
+    timed_turn,
+    warmed_up,
+)
 from src.benchmark.statistics import pipeline as statistics
 from src.benchmark.statistics.latency import speedup
 from src.benchmark.statistics.shares import wilson
@@ -47,6 +53,7 @@ class RowEmbedded:
         self._worker: WorkerProcess | None = None
         self._process = -1  # of the row, that the worker belongs to
         self._rounds: dict[int, PipelineTurn] = {}
+        self._warm = True  # every process reached a steady speed
         self._against_file = AnswerSums()
         self._against_baseline: AnswerSums | None = None
 
@@ -115,6 +122,7 @@ class RowEmbedded:
         if not self.is_answering:
             return
         with self._ending():
+            chosen = chosen_files(number, len(files.sample.contents))
             if self._process != process:
                 if self._process >= 0:  # the process that was scored is the first
                     self._end_worker()
@@ -123,7 +131,7 @@ class RowEmbedded:
                 self._open().ask(
                     protocol.HoldFiles(contents=sample.contents, preprocessing=sample.preprocessing)
                 )
-            chosen = chosen_files(number, len(files.sample.contents))
+                self._warm &= warmed_up(self._open(), chosen, options)
             turn, _ = timed_turn(self._open(), process, REFERENCE, chosen, options)
             self._rounds[number] = turn
 
@@ -150,6 +158,7 @@ class RowEmbedded:
             sha256=self._files.sha256,
             size_bytes=self._files.size_bytes,
             rounds=named(self._rounds) if is_ok else {},
+            warm=self._warm,
             against_file=self._against_file if is_ok else None,
             against_baseline=self._against_baseline if is_ok else None,
         )
@@ -160,7 +169,7 @@ class RowEmbedded:
             return
         self._is_asked, self._status, self._reason = True, raw.status, raw.reason
         self._files = row_figures.FileFigures(raw.sha256, raw.size_bytes, as_exported=True)
-        self._rounds = numbered(raw.rounds)
+        self._rounds, self._warm = numbered(raw.rounds), raw.warm
         self._against_file = raw.against_file or AnswerSums()
         self._against_baseline = raw.against_baseline
 
@@ -187,6 +196,7 @@ class RowEmbedded:
             speedup(baseline.reference, self._rounds) if baseline else None,
             speedup(plain.reference, self._rounds),
             statistics.compared(raw.against_file, max_drop),
+            warm=self._warm,
         )
         sums, flips = raw.against_baseline, raw.against_file.flips
         low, high = wilson(flips / raw.against_file.images, raw.against_file.images)

@@ -13,6 +13,7 @@ from src.benchmark.options import BenchmarkOptions
 from src.benchmark.row_processes import RowProcesses
 from src.benchmark.statistics import pipeline as statistics
 from src.benchmark.statistics.latency import speedup
+from src.benchmark.turn import WARM
 from src.data.pipeline.encoded import EncodedImages
 from src.run.latency import Interval
 from src.run.pipeline import (
@@ -31,6 +32,8 @@ from src.worker.errors import WorkerError
 from src.worker.process import WorkerProcess
 
 FILES = 4  # of a turn, each taken equally often
+# Share of the time of a process that the warm-up of a row's pipelines may take. Every row has one.
+WARMUP_SHARE = 0.02
 
 
 class PipelineFiles(NamedTuple):
@@ -50,10 +53,18 @@ class RowPipeline:
     def __init__(self) -> None:
         self._rounds: dict[Decoder, dict[int, PipelineTurn]] = {}
         self._answers: dict[Decoder, AnswerSums] = {}
+        self._against_baseline: dict[Decoder, AnswerSums] = {}
         self._held: int | None = None  # the process that holds the files
         self.reason: str | None = None  # why it cannot be timed
         self.left_out: dict[Decoder, str] = {}  # reasons of the decoders that are not timed
         self.settled = True  # used no CPU between its turns
+        self._warm = True  # every process reached a steady speed
+
+    @property
+    def files(self) -> set[int]:
+        """Positions of the files that were timed."""
+        turns = self.reference.values()
+        return {file for turn in turns for file in turn.files or ()}
 
     @property
     def reference(self) -> dict[int, PipelineTurn]:
@@ -69,8 +80,8 @@ class RowPipeline:
     ) -> None:
         """Time one turn with each decoder, on the files of the round.
 
-        The first turn of a process also sends the files, and classifies the first one. If a call
-        fails, the row has no pipeline; its other figures are not affected. They are of a new
+        The first turn of a process also sends the files, and classifies some until it is warm. If a
+        call fails, the row has no pipeline; its other figures are not affected. They are of a new
         process if this one has ended.
 
         Args:
@@ -89,6 +100,7 @@ class RowPipeline:
             self._time(processes, files, number, options)
         except WorkerError as error:
             self.reason, self._rounds, self._answers = str(error), {}, {}
+            self._against_baseline = {}
             self.left_out = {}
             processes.replace_if_ended()
 
@@ -100,6 +112,7 @@ class RowPipeline:
         options: BenchmarkOptions,
     ) -> None:
         worker, process = processes.current, processes.number
+        chosen = chosen_files(number, len(files.sample.contents))
         if self._held != process:
             sample = files.sample
             held = worker.ask(
@@ -111,7 +124,7 @@ class RowPipeline:
             )
             self.left_out = {**files.left_out, **held.left_out}
             self._held = process
-        chosen = chosen_files(number, len(files.sample.contents))
+            self._warm &= warmed_up(worker, chosen, options)
         for decoder in files.decoders[:: 1 if number % 2 == 0 else -1]:
             if decoder in self.left_out:
                 continue
@@ -130,21 +143,40 @@ class RowPipeline:
         self,
         decoder: Decoder,
         logits: Logits,
-        reference: Logits,
+        others: tuple[Logits, Logits | None],
         targets: NDArray[np.int64],
         otherwise: int,
     ) -> None:
-        """Count a batch of answers: see :func:`src.benchmark.statistics.pipeline.added`."""
+        """Count a batch of answers: see :func:`src.benchmark.statistics.pipeline.added`.
+
+        Args:
+            decoder: the decoder.
+            logits: of n images by the decoder, (n, K).
+            others: by the reference decoder, those of the row and of the baseline (None without).
+            targets: the labels, (n,).
+            otherwise: number of images that the decoder gives other pixels.
+        """
+        reference, baseline = others
         sums = self._answers.get(decoder, AnswerSums())
         self._answers[decoder] = statistics.added(sums, logits, reference, targets, otherwise)
+        if baseline is not None:
+            sums = self._against_baseline.get(decoder, AnswerSums())
+            self._against_baseline[decoder] = statistics.added(
+                sums, logits, baseline, targets, len(targets)
+            )
 
     def raw(self) -> RawPipeline | None:
         """Return the raw measurement; None if nothing was timed."""
         if not self._rounds:
             return None
         rounds = {decoder: named(turns) for decoder, turns in self._rounds.items()}
-        answers = {decoder: sums for decoder, sums in self._answers.items() if decoder in rounds}
-        return RawPipeline(rounds=rounds, answers=answers)
+        answers, against_baseline = (
+            {decoder: sums for decoder, sums in counted.items() if decoder in rounds}
+            for counted in (self._answers, self._against_baseline)
+        )
+        return RawPipeline(
+            rounds=rounds, answers=answers, against_baseline=against_baseline, warm=self._warm
+        )
 
     def restore(self, raw: RawPipeline | None) -> None:
         """Restore what :meth:`raw` returned."""
@@ -152,6 +184,8 @@ class RowPipeline:
             return
         self._rounds = {decoder: numbered(turns) for decoder, turns in raw.rounds.items()}
         self._answers = dict(raw.answers)
+        self._against_baseline = dict(raw.against_baseline)
+        self._warm = raw.warm
 
     def figures(self, baseline: RowPipeline | None, max_drop: float) -> list[Pipeline]:
         """Return the figures of each decoder, the reference first.
@@ -164,14 +198,19 @@ class RowPipeline:
         figures = []
         for decoder in [name for name in DECODERS if name in self._rounds]:
             rounds, is_reference = self._rounds[decoder], decoder == REFERENCE
-            sums = self._answers.get(decoder)
+            answers, lost_in_all = (
+                statistics.compared(sums, max_drop) if sums else None
+                for sums in (self._answers.get(decoder), self._against_baseline.get(decoder))
+            )
             figures.append(
                 statistics.figures(
                     decoder,
                     rounds,
                     None if is_reference and baseline is self else speedup(over, rounds),
                     None if is_reference else speedup(self.reference, rounds),
-                    statistics.compared(sums, max_drop) if sums else None,
+                    answers,
+                    against_baseline=lost_in_all,
+                    warm=self._warm,
                 )
             )
         return figures
@@ -180,6 +219,20 @@ class RowPipeline:
 def chosen_files(number: int, count: int) -> list[int]:
     """Return the positions of the files of a round, of ``count`` files."""
     return [(number * FILES + index) % count for index in range(min(FILES, count))]
+
+
+def warmed_up(worker: WorkerProcess, files: list[int], options: BenchmarkOptions) -> bool:
+    """Classify held files in a new process until the speed is steady or the time is up.
+
+    Returns:
+        True if the speed became steady.
+    """
+    share = WARMUP_SHARE * options.max_seconds / options.processes
+    warmed = worker.ask(
+        protocol.WarmUp(tolerance=WARM, max_seconds=min(options.warmup_seconds, share), files=files)
+    )
+    worker.rest()
+    return warmed.warm
 
 
 def timed_turn(
@@ -217,5 +270,6 @@ def timed_turn(
             else None
         ),
         process=process,
+        files=files,
     )
     return turn, is_idle

@@ -148,7 +148,8 @@ def measure(
         )
         measured = _rounds(manifest, rows, options, described, dataset, time.monotonic() - started)
         if files is not None:
-            measured = msgspec.structs.replace(measured, image_sample=files.sample.facts)
+            timed = pipeline_files.timed_sample(rows, files)
+            measured = msgspec.structs.replace(measured, image_sample=timed)
         kept_rounds.set_aside(run)
         run.write_rounds(measured)
         for row in rows:
@@ -283,7 +284,7 @@ def _score(
         for row, logits, baseline in _answers(rows, schedule, images):
             row.scorecard.add(logits, labels, baseline)
             row.instruction_sets.add(images, logits, baseline, labels, positions.stop / total)
-            pipeline_files.add_answers(row, decoded, logits, labels)
+            pipeline_files.add_answers(row, decoded, logits, baseline, labels)
             row.embedded.add(contents, logits, baseline, labels)
             if baseline is not None:
                 thumbnails.keep(images, logits.argmax(axis=1) != baseline.argmax(axis=1), done)

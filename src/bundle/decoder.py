@@ -85,8 +85,11 @@ def _require_budget(name: str, row: Row | None, decoder: Decoder) -> None:
     if pipeline and pipeline.keeps_budget:
         return
     answers = pipeline.answers if pipeline else None
+    in_all = pipeline.against_baseline if pipeline else None
     reason = row.decoders_left_out.get(decoder) if row else None
     verdict = f"whose verdict is {answers.verdict if answers else 'not known'}"
+    if answers and answers.verdict == "pass" and in_all:
+        verdict += f", and {in_all.verdict} with the losses of {name} itself"
     raise UsageError(
         "decoder",
         expected=f"a decoder that was measured to keep the accuracy budget with {name}",

@@ -36,6 +36,7 @@ class RawEmbedded(_File, frozen=True, kw_only=True):
     """The raw measurement."""
 
     rounds: dict[RoundNumber, PipelineTurn] = empty_dict()
+    warm: bool = True  # every process reached a steady speed
     against_file: AnswerSums | None = null()  # against the file without, by the reference pipeline
     against_baseline: AnswerSums | None = null()
 

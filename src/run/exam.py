@@ -8,7 +8,8 @@ History of the format; every version can be read:
 1. The first.
 2. The row of an exam with ``--answers`` has no ``latency``, and no other time.
 3. ``embedded``: the file has its preprocessing inside, so its calls take images of all sizes.
-   Before, its row had ``input`` like that of a file that takes pixels of the network's size.
+   Before, its row had ``input`` like that of a file that takes pixels of the network's size. Later
+   ones have ``files_of_round`` in ``pipeline``: see :mod:`src.run.results`.
 """
 
 from __future__ import annotations

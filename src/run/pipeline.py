@@ -11,6 +11,7 @@ from src.run.latency import Cell, Interval, Turn
 from src.run.record import (
     Count,
     Difference,
+    Index,
     InvalidValueError,
     Natural,
     Record,
@@ -19,6 +20,7 @@ from src.run.record import (
     Share,
     Text,
     Word,
+    empty_dict,
     null,
 )
 
@@ -35,14 +37,17 @@ DECODERS: tuple[Decoder, ...] = get_args(Decoder)
 REFERENCE: Decoder = "pillow"
 
 StageSamples = Annotated[list[Seconds], Meta(min_length=1)]
+FilesOfTurn = Annotated[list[Index], Meta(min_length=1)]  # positions in the sample
 
 
 class PipelineTurn(Turn, frozen=True, kw_only=True):
     """The calls of one row in one round, by one decoder; ``seconds`` are by an outer clock."""
 
     stages: dict[Stage, StageSamples]  # seconds of each call
+    files: FilesOfTurn | None = None  # in the order of a pass; None in an earlier measurement
 
     def __post_init__(self) -> None:
+        _require_passes(self.files, self.seconds, "files")
         for stage in STAGES:
             if len(self.stages.get(stage, ())) != len(self.seconds):
                 expected = f"{len(self.seconds)} samples, as many as calls,"
@@ -100,12 +105,15 @@ class RawPipeline(Record, frozen=True, kw_only=True):
 
     rounds: dict[Decoder, dict[RoundNumber, PipelineTurn]]
     answers: dict[Decoder, AnswerSums]
+    against_baseline: dict[Decoder, AnswerSums] = empty_dict()  # empty without a baseline
+    warm: bool = True  # every process reached a steady speed
 
     def __post_init__(self) -> None:
         if REFERENCE not in self.rounds or not all(self.rounds.values()):
             raise InvalidValueError("rounds", f"rounds of {REFERENCE} and of each decoder", None)
-        if not all(sums.images for sums in self.answers.values()):
-            raise InvalidValueError("answers", "at least one image", 0)
+        for sums in (*self.answers.values(), *self.against_baseline.values()):
+            if not sums.images:
+                raise InvalidValueError("answers", "at least one image", 0)
 
 
 class Pipeline(Record, frozen=True, kw_only=True):
@@ -117,12 +125,31 @@ class Pipeline(Record, frozen=True, kw_only=True):
     # Speed of the whole over that with the reference; null for the reference.
     over_reference: Interval | None = null()
     answers: DecoderAnswers | None = null()  # null for the reference, and if they were not compared
+    # The answers after this decoder beside the baseline's after the reference: what is lost in all.
+    # None for the reference, without a baseline and in an earlier measurement.
+    against_baseline: DecoderAnswers | None = None
+    # Positions in the sample of the files of a pass. None in an earlier measurement, whose figures
+    # count each call once and not each file.
+    files_of_round: dict[RoundNumber, FilesOfTurn] | None = None
 
     def __post_init__(self) -> None:
         for stage in STAGES:
             time = self.stages.get(stage)
             if time is None or not _are_alike(time.seconds, self.whole.seconds):
                 raise InvalidValueError(f"stages.{stage}", "a time of each call", None)
+        if self.files_of_round is not None:
+            if self.files_of_round.keys() != self.whole.seconds.keys():
+                found = sorted(self.files_of_round)[:3]
+                raise InvalidValueError("files_of_round", "the rounds of whole.seconds", found)
+            for number, calls in self.whole.seconds.items():
+                _require_passes(self.files_of_round[number], calls, f"files_of_round.{number}")
+
+    @property
+    def files(self) -> int | None:
+        """Number of different files that were timed; None if it is not known."""
+        if self.files_of_round is None:
+            return None
+        return len({file for files in self.files_of_round.values() for file in files})
 
     @property
     def cpu_seconds_per_image(self) -> float:
@@ -131,10 +158,16 @@ class Pipeline(Record, frozen=True, kw_only=True):
 
     @property
     def keeps_budget(self) -> bool:
-        """True for the reference, and for a decoder that was shown to keep the accuracy budget."""
-        if self.decoder == REFERENCE:
+        """True for the reference, and for a decoder that was shown to keep the accuracy budget.
+
+        It keeps the budget beside the row's own answers, and the row with it beside the baseline's:
+        the row and the decoder may both lose nearly the budget.
+        """
+        if self.decoder == REFERENCE or (self.answers and self.answers.verdict == "same"):
             return True
-        return self.answers is not None and self.answers.verdict in {"same", "pass"}
+        if self.answers is None or self.answers.verdict != "pass":
+            return False
+        return self.against_baseline is None or self.against_baseline.verdict == "pass"
 
 
 class ImageSample(Record, frozen=True, kw_only=True):
@@ -147,6 +180,15 @@ class ImageSample(Record, frozen=True, kw_only=True):
     bytes_p50: Natural
     width_p50: Natural  # pixels
     height_p50: Natural
+
+
+def _require_passes(files: list[int] | None, calls: list[float], place: str) -> None:
+    """Refuse files that the calls of a turn take no whole passes over."""
+    if files is None:
+        return
+    if not files or len(calls) % len(files) or len(set(files)) < len(files):
+        expected = f"each file of a pass once, and whole passes in {len(calls)} calls,"
+        raise InvalidValueError(place, expected, files[:10])
 
 
 def _are_alike(samples: dict[str, list[float]], others: dict[str, list[float]]) -> bool:

@@ -16,7 +16,9 @@ History of the format; every version can be read:
 6. A pipeline's ``decoder`` may be ``simplejpeg``, ``opencv`` or ``torchvision``; a row has
    ``decoders_left_out``; answers after a decoder have the interval of the share that changes.
    A disturbance may have ``cores`` and ``threads``, and a row ``environment``. ``objective`` of the
-   options may be null: a recommendation has the one that its rows were compared by.
+   options may be null: a recommendation has the one that its rows were compared by. A pipeline may
+   have ``files_of_round``: its figures then count each file once, and those without it each call;
+   and ``against_baseline``, which a decoder has to pass too.
 """
 
 from __future__ import annotations

@@ -195,8 +195,12 @@ def _pipeline_values(exam: Exam, measured: Measurement) -> Json | None:
         return None
     return {
         "decoder": exam.decoder,
-        "whole": latencies.cell(measured.pipelines, warm=measured.warm),
+        "whole": latencies.cell(measured.pipelines, warm=measured.pipeline_warm),
         "stages": latencies.stage_times(measured.pipelines, STAGES),
         "over_reference": None,
         "answers": None,
+        "files_of_round": {
+            str(number): turn.files for number, turn in measured.pipelines.items() if turn.files
+        }
+        or None,
     }

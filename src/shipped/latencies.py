@@ -2,8 +2,9 @@
 
 The rules are those of Lightship's report, and its tests hold both to the same figures:
 ``src/benchmark/statistics/latency.py`` has the reasons. The rounds of a process are one
-observation, an interval is Student's t over processes, a percentile with too few samples is
-missing, and means replace medians where other programs used the cores.
+observation, an interval is Student's t over processes, every image file of a pipeline counts once
+(``mixture.py``), a percentile with too few samples is missing, and means replace medians where
+other programs used the cores.
 """
 
 from __future__ import annotations
@@ -11,9 +12,14 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING or __package__:  # a part of a package
+    from . import mixture
+else:  # in the folder of a model
+    import mixture
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]  # an object of a JSON file
@@ -64,6 +70,7 @@ class Turn(NamedTuple):
     process: int
     disturbance: Disturbance | None = None
     stages: Mapping[str, Sequence[float]] | None = None
+    files: Sequence[int] | None = None  # of a pass of a pipeline, in order
 
 
 class Interval(NamedTuple):
@@ -81,9 +88,12 @@ Rounds = Mapping[int, Turn]
 def cell(rounds: Rounds, *, warm: bool) -> Json:
     """Return the figures of calls with one image, as a ``benchmark.json`` has them."""
     turns = list(rounds.values())
-    samples = np.concatenate([np.asarray(turn.seconds, dtype=np.float64) for turn in turns])
-    low, median, high = np.percentile(samples, [25, 50, 75])
-    elapsed = sum(turn.elapsed_seconds for turn in turns)
+    seconds = [turn.seconds for turn in turns]
+    weights, independent = _weights(turns)
+    samples, weight = (np.concatenate(parts, dtype=np.float64) for parts in (seconds, weights))
+    low, median, high = (mixture.percentile(samples, weight, part) for part in (25, 50, 75))
+    elapsed = mixture.total([turn.elapsed_seconds for turn in turns], seconds, weights)
+    busy = mixture.total([turn.cpu_seconds for turn in turns], seconds, weights)
     disturbed = disturbance(turns)
     unstable = _causes(disturbed)
     if not warm:
@@ -95,13 +105,13 @@ def cell(rounds: Rounds, *, warm: bool) -> Json:
         "samples": len(samples),
         "rounds": len(turns),
         "processes": len({turn.process for turn in turns}),
-        "mean_s": float(samples.mean()),
-        "p50_s": float(median),
-        "p90_s": percentile(samples, 90),
-        "p99_s": percentile(samples, 99),
-        "iqr_s": float(high - low),
-        "images_per_second": len(samples) / elapsed,
-        "busy_cores": sum(turn.cpu_seconds for turn in turns) / elapsed,
+        "mean_s": mixture.mean(samples, weight),
+        "p50_s": median,
+        "p90_s": percentile(samples, weight, independent, 90),
+        "p99_s": percentile(samples, weight, independent, 99),
+        "iqr_s": high - low,
+        "images_per_second": independent / elapsed,
+        "busy_cores": busy / elapsed,
         "device_p50_s": None,
         "joules_per_image": None,
         "stable": not unstable,
@@ -120,12 +130,13 @@ def cell(rounds: Rounds, *, warm: bool) -> Json:
 def stage_times(rounds: Rounds, stages: Sequence[str]) -> dict[str, Json]:
     """Return the time of each stage in the same calls as the whole."""
     times = {}
+    weight = np.concatenate(_weights([turn for turn in rounds.values() if turn.stages])[0])
     for stage in stages:
         by_round = {number: turn.stages[stage] for number, turn in rounds.items() if turn.stages}
         samples = np.concatenate([np.asarray(values) for values in by_round.values()])
         times[stage] = {
-            "mean_s": float(samples.mean()),
-            "p50_s": float(np.median(samples)),
+            "mean_s": mixture.mean(samples, weight),
+            "p50_s": mixture.percentile(samples, weight, 50),
             "seconds": {
                 str(number): [round(max(value, 0.0), 7) for value in values]
                 for number, values in by_round.items()
@@ -166,11 +177,18 @@ def call_seconds(rounds: Rounds) -> Interval | None:
     return rate and Interval(1 / rate.value, 1 / rate.high, 1 / rate.low, rate.processes)
 
 
-def percentile(samples: Array, percent: int) -> float | None:
-    """Return a percentile; None with too few samples (MLPerf Inference's rules)."""
-    if len(samples) < LEAST_SAMPLES[percent]:
+def percentile(samples: Array, weights: Array, independent: int, percent: int) -> float | None:
+    """Return a percentile; None with too few independent samples (MLPerf Inference's rules)."""
+    if independent < LEAST_SAMPLES[percent]:
         return None
-    return float(np.percentile(samples, percent))
+    return mixture.percentile(samples, weights, percent)
+
+
+def _weights(turns: Sequence[Turn]) -> tuple[list[Array], int]:
+    """Return the weight of each call, and the number of independent samples."""
+    known = [turn.files for turn in turns if turn.files is not None]
+    files = known if len(known) == len(turns) else None
+    return mixture.weights_of([len(turn.seconds) for turn in turns], files)
 
 
 def disturbance(turns: Sequence[Turn]) -> Disturbance | None:

@@ -9,7 +9,8 @@ taken over from the report (``src/worker``, ``src/benchmark``, ``docs/measuring.
   within its interval. Both together are the samples of the model.
 - A warm-up until the speed has no direction any more, for 2 s at most.
 - Turns of 0.03 s and 100 calls at most, up to 40 rounds in each process and three at least; then
-  four rounds from the bytes of image files to labels, with four files each.
+  four rounds from the bytes of image files to labels, with four files each, after a warm-up of
+  whole passes. Every file counts once, however often it was timed.
 - An interval is over processes (``latencies.py``). A percentile with too few samples is missing.
 - Memory in a process of its own.
 - Not taken over: sizes of a batch above 1, stopping at a target precision, and energy.
@@ -72,6 +73,7 @@ class Measurement:
     pipelines: dict[int, Turn] = field(default_factory=dict)
     loaded: list[Json] = field(default_factory=list)  # by process
     warm: bool = True
+    pipeline_warm: bool = True
     settled: bool = True  # used no CPU between the turns
     peak_rss_bytes: int | None = None
     pipeline_reason: str | None = None  # why it could not be timed
@@ -175,10 +177,7 @@ class Sessions:
         named = dict(zip(measured.rounds, pair if number % 2 == 0 else pair[::-1], strict=True))
         for one in pair:
             measured.loaded.append(one.loaded)
-            most = min(WARMUP_SECONDS, max(0.0, deadline - self._clock()) / 4)
-            answer = one.process.ask("warm_up", tolerance=WARM, max_seconds=most)
-            measured.warm &= answer["warm"]
-            measured.settled &= answer["settled"]
+            measured.warm &= self._warm(one.process, "warm_up", deadline)
         for done in range(ROUNDS):
             if done >= LEAST_ROUNDS and self._clock() > deadline:
                 break
@@ -188,22 +187,33 @@ class Sessions:
             self._round += 1
         if self._files and measured.pipeline_reason is None:
             try:
-                self._pipelines(pair, number)
+                self._pipelines(pair, number, deadline)
             except ExamError as error:  # the other figures are not affected
                 measured.pipeline_reason = str(error)
                 measured.pipelines.clear()
 
-    def _pipelines(self, pair: Sequence[Started], number: int) -> None:
-        for _ in range(PIPELINE_ROUNDS):
+    def _pipelines(self, pair: Sequence[Started], number: int, deadline: float) -> None:
+        for done in range(PIPELINE_ROUNDS):
             chosen = [
                 (self._pipeline_round * FILES + index) % self._files
                 for index in range(min(FILES, self._files))
             ]
+            for one in pair if done == 0 else ():
+                warm = self._warm(one.process, "warm_up_files", deadline, files=chosen)
+                self.measurement.pipeline_warm &= warm
             for offset, one in enumerate(pair):
                 turn = self._turn(one.process, "pipeline", number, TURN_SECONDS, files=chosen)
                 place = 2 * self._pipeline_round + offset
-                self.measurement.pipelines[place] = turn._replace(process=2 * number + offset)
+                self.measurement.pipelines[place] = turn._replace(
+                    process=2 * number + offset, files=chosen
+                )
             self._pipeline_round += 1
+
+    def _warm(self, process: Process, kind: str, deadline: float, **request: Any) -> bool:
+        most = min(WARMUP_SECONDS, max(0.0, deadline - self._clock()) / 4)
+        answer = process.ask(kind, tolerance=WARM, max_seconds=most, **request)
+        self.measurement.settled &= answer["settled"]
+        return bool(answer["warm"])
 
     def _turn(
         self, process: Process, kind: str, number: int, seconds: float, **request: Any

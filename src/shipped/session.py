@@ -16,6 +16,7 @@ import gc
 import importlib
 import io
 import json
+import math
 import os
 import statistics
 import sys
@@ -42,6 +43,7 @@ Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
 
 WINDOW_CALLS, WINDOW_SECONDS = 3, 0.05  # of a warm-up window, at least
+LEAST_WINDOWS = 3  # of passes over image files
 TURN_WARMUP_SECONDS = 0.02
 LEAST_CALLS, MOST_CALLS, STEADY = 3, 20, 0.01  # until the peak of memory no longer grows
 IDLE_CHECK_SECONDS, IDLE_SHARE, IDLE_CEILING_SECONDS = 0.005, 0.1, 0.5
@@ -115,12 +117,21 @@ class Session:
 
     def warm_up(self, tolerance: float, max_seconds: float) -> Json:
         """Call until the medians of windows are steady: see :func:`is_steady`."""
-        started = perf_counter()
-        medians, warm = [self._window()], False
-        while not warm and perf_counter() - started < max_seconds:
-            medians.append(self._window())
-            warm = is_steady(medians, tolerance)
-        return {"warm": warm, "settled": wait_until_idle()}
+        return _warmed_up(lambda: _window(self._once, WINDOW_CALLS), 1, tolerance, max_seconds)
+
+    def warm_up_files(self, files: list[int], tolerance: float, max_seconds: float) -> Json:
+        """Take whole passes over image files until the medians of windows are steady."""
+        contents = [self._contents[index] for index in files]
+        stopwatch = StageWatch(self._program, self._model)
+        passes = math.ceil(WINDOW_CALLS / len(contents))
+        answer = _warmed_up(
+            lambda: _window(lambda: sum(stopwatch.once(one)[0] for one in contents), passes),
+            LEAST_WINDOWS,
+            tolerance,
+            max_seconds,
+        )
+        stopwatch.restore()
+        return answer
 
     def time(self, samples: int, max_seconds: float) -> Json:
         """Time one turn: at most ``samples`` calls, none started after ``max_seconds``."""
@@ -184,13 +195,6 @@ class Session:
         call()
         return perf_counter() - started
 
-    def _window(self) -> float:
-        end = perf_counter() + WINDOW_SECONDS
-        seconds = [self._once() for _ in range(WINDOW_CALLS)]
-        while perf_counter() < end:
-            seconds.append(self._once())
-        return statistics.median(seconds)
-
     def _unmeasured(self, call: Callable[[], object]) -> None:
         end = perf_counter() + TURN_WARMUP_SECONDS
         call()
@@ -207,6 +211,25 @@ class _NoModel:
 
     def prepare(self, file: io.BytesIO) -> Array:
         raise ValueError("an exam of arrays has no image files")
+
+
+def _warmed_up(
+    window: Callable[[], float], least: int, tolerance: float, max_seconds: float
+) -> Json:
+    started = perf_counter()
+    medians, warm = [window()], False
+    while not warm and (len(medians) < least or perf_counter() - started < max_seconds):
+        medians.append(window())
+        warm = is_steady(medians, tolerance)
+    return {"warm": warm, "settled": wait_until_idle()}
+
+
+def _window(once: Callable[[], float], least: int) -> float:
+    end = perf_counter() + WINDOW_SECONDS
+    seconds = [once() for _ in range(least)]
+    while perf_counter() < end:
+        seconds.append(once())
+    return statistics.median(seconds)
 
 
 def is_steady(medians: list[float], tolerance: float) -> bool:

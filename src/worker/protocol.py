@@ -188,6 +188,7 @@ class WarmUp(Request[WarmedUp], frozen=True, kw_only=True, tag="warm_up"):
 
     tolerance: float  # share by which two successive windows may differ
     max_seconds: float
+    files: list[int] = []  # positions of held ones, to classify in whole passes; else the batch
 
 
 class Time(Request[Timed], frozen=True, kw_only=True, tag="time"):

@@ -69,7 +69,7 @@ def _answer(  # noqa: C901, PLR0911, PLR0912  # one case a request
         case protocol.AnswerHeld():
             return worker.answer_held(request.images)
         case protocol.WarmUp():
-            return worker.warm_up(request.tolerance, request.max_seconds)
+            return worker.warm_up(request.tolerance, request.max_seconds, request.files)
         case protocol.Time():
             return worker.time(request.samples, request.max_seconds)
         case protocol.Rest():

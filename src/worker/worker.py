@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
 
@@ -108,8 +109,15 @@ class Worker:
         self._require_logits(stopwatch)
         return protocol.Held(first_inference_seconds=seconds)
 
-    def warm_up(self, tolerance: float, max_seconds: float) -> protocol.WarmedUp:
-        """Call until the speed no longer changes: see :meth:`Stopwatch.warm_up`."""
+    def warm_up(
+        self, tolerance: float, max_seconds: float, files: Sequence[int] = ()
+    ) -> protocol.WarmedUp:
+        """Call until the speed no longer changes: see :meth:`Stopwatch.warm_up`.
+
+        With files, the held ones are classified: see :meth:`FilePipeline.warm_up`.
+        """
+        if files:
+            return self._pipeline_of_files().warm_up(files, tolerance, max_seconds)
         stopwatch = self._stopwatch()
         answer = stopwatch.warm_up(tolerance, max_seconds)
         self._require_logits(stopwatch)
@@ -197,15 +205,18 @@ class Worker:
                 else ImagePipeline(self._loaded(), request.preprocessing, request.contents)
             )
             return self._pipeline.classify(request.decoders, self._format.runs_with)
-        if self._pipeline is None:
-            raise RuntimeError("no files are held")
-        return self._pipeline.time(request)
+        return self._pipeline_of_files().time(request)
 
     def answer_files(self, contents: list[bytes]) -> Logits:
         """Classify image files: see :func:`src.worker.picture_pipeline.answered`."""
         if self._classifier is None:
             raise RuntimeError("no file with its preprocessing inside is loaded")
         return answered(self._classifier, contents, self._classes)
+
+    def _pipeline_of_files(self) -> FilePipeline:
+        if self._pipeline is None:
+            raise RuntimeError("no files are held")
+        return self._pipeline
 
     def _accepted(self, images: Batch) -> Batch:
         """Return images as they are, or raise a ValueError if the file takes another type."""

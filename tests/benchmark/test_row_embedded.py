@@ -94,6 +94,43 @@ def test_an_embedded_file_is_scored_on_all_images_and_timed_from_the_file(
     assert "## With the preprocessing inside" in markdown_page(results)
 
 
+@pytest.mark.parametrize("is_warm", [True, False])
+def test_an_embedded_file_is_warmed_up_before_it_is_timed_and_marked_if_it_stays_cold(
+    well_behaved: Run, data: Files, monkeypatch: pytest.MonkeyPatch, is_warm: bool
+) -> None:
+    embedded(well_behaved, "of-files")
+    asked: dict[WorkerProcess, list[Any]] = {}
+    plain = WorkerProcess.ask
+
+    def ask(self: WorkerProcess, request: Any, *images: Any) -> Any:
+        answer = plain(self, request, *images)
+        asked.setdefault(self, []).append(request)
+        if isinstance(request, protocol.WarmUp) and request.files:
+            return protocol.WarmedUp(warm=is_warm, seconds=0.1)
+        return answer
+
+    monkeypatch.setattr(WorkerProcess, "ask", ask)
+    with monkeypatch.context() as patch:  # the figures are made later, of the raw measurement
+        patch.setattr(figures, "write_figures", Mock(side_effect=OSError("full")))
+        with pytest.raises(OSError, match="full"):
+            measure(well_behaved, data, OPTIONS, silent)
+    file = measure_unless_done(well_behaved, data, OPTIONS, silent).rows[1].embedded
+    assert file is not None
+    assert file.pipeline is not None
+    assert file.pipeline.files == 6
+    assert ("cold" in file.pipeline.whole.unstable) == (not is_warm)
+    (requests,) = [
+        requests
+        for requests in asked.values()
+        if any(isinstance(one, protocol.Load) and one.embedded for one in requests)
+        and any(isinstance(one, protocol.TimePipeline) for one in requests)
+    ]
+    kinds = [type(one) for one in requests if not isinstance(one, protocol.Rest)]
+    held = kinds.index(protocol.HoldFiles)
+    assert kinds[held + 1 : held + 3] == [protocol.WarmUp, protocol.TimePipeline]
+    assert kinds.count(protocol.WarmUp) == 1
+
+
 @pytest.mark.parametrize(
     ("name", "reason"),
     [

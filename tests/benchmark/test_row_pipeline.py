@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
@@ -15,6 +17,7 @@ from PIL import Image
 from src.benchmark import pipeline_files
 from src.benchmark import results as figures
 from src.benchmark.pipeline_files import Decoded, add_answers
+from src.benchmark.row_pipeline import WARMUP_SHARE, RowPipeline
 from src.benchmark.statistics import paired, shares
 from src.benchmark.statistics import pipeline as statistics
 from src.benchmark.suite import measure, measure_unless_done
@@ -25,9 +28,19 @@ from src.data.preprocessing import Preprocessing
 from src.errors import UsageError
 from src.report.sections.report import report_of
 from src.run.folder import Run
-from src.run.pipeline import DECODERS, STAGES, AnswerSums, PipelineTurn
+from src.run.pipeline import (
+    DECODERS,
+    STAGES,
+    AnswerSums,
+    Pipeline,
+    PipelineTurn,
+    RawPipeline,
+)
 from src.run.record import InvalidValueError
+from src.run.rounds import named
 from src.shipped.jpeg_decoders import MissingDecoderError
+from src.worker import protocol
+from src.worker.process import WorkerProcess
 from tests.benchmark.planted_formats import FEW, Data, only, silent
 from tests.support import damaged_images, photos
 
@@ -273,11 +286,15 @@ def test_only_images_with_other_pixels_are_classified_again() -> None:
     targets = np.array([0, 1, 1, 1])
     images = np.zeros((2, 3, 4, 4), np.float32)
     changed = {"pillow_draft": np.array([0, -1, 1, -1])}
-    add_answers(row, Decoded(images, changed), reference, targets)  # type: ignore[arg-type]
-    nothing = {"pillow_draft": np.full(4, -1)}
-    add_answers(row, Decoded(images[:0], nothing), reference, targets)  # type: ignore[arg-type]
+    baseline = np.tile(np.array([[0, 0, 1]], np.float32), (4, 1))
+    some: Any = Decoded(images, changed)  # type: ignore[arg-type]
+    add_answers(row, some, reference, baseline, targets)
+    nothing: Any = {"pillow_draft": np.full(4, -1)}
+    add_answers(row, Decoded(images[:0], nothing), reference, None, targets)
     assert row.asked == 2
-    (decoder, logits, before, labels, otherwise), unchanged = row.counted
+    (decoder, logits, (before, beside), labels, otherwise), unchanged = row.counted
+    assert beside is baseline
+    assert unchanged[2][1] is None
     assert (decoder, otherwise, unchanged[4]) == ("pillow_draft", 2, 0)
     assert logits.argmax(axis=1).tolist() == [0, 1, 0, 1]
     assert before.argmax(axis=1).tolist() == [1, 1, 1, 1]
@@ -298,6 +315,143 @@ def test_answers_of_a_decoder_are_tested_as_those_of_a_quantized_file() -> None:
     assert statistics.compared(alike, 0.01).verdict == "same"
 
 
+STAGE_SECONDS = {"decode": 4.0, "resize": 3.0, "convert": 0.5, "infer": 2.0, "label": 0.5}
+
+
+def figures_after(wrong: int, wrong_decoded: int, *, baseline: bool) -> Pipeline:
+    """Return the figures of a faster decoder.
+
+    Args:
+        wrong: images of 20,000 that the file answers wrongly, and the baseline rightly.
+        wrong_decoded: those that it answers wrongly after the decoder.
+        baseline: the baseline answered.
+    """
+    images = 20_000
+    targets = np.zeros(images, np.int64)
+
+    def answering(count: int) -> Any:
+        return np.eye(2, dtype=np.float32)[(np.arange(images) < count).astype(int)]
+
+    others = answering(wrong), answering(0) if baseline else None
+    measured = RowPipeline()
+    rounds = {
+        "pillow": named(dict(turns(1.0, STAGE_SECONDS))),
+        "pillow_draft": named(dict(turns(0.5, STAGE_SECONDS))),
+    }
+    measured.restore(RawPipeline(rounds=rounds, answers={}))  # type: ignore[arg-type]
+    for part in (slice(0, images // 2), slice(images // 2, images)):
+        logits = answering(wrong_decoded)[part]
+        before, beside = (None if each is None else each[part] for each in others)
+        measured.add_answers("pillow_draft", logits, (before, beside), targets[part], len(logits))
+    restored = RowPipeline()
+    restored.restore(measured.raw())
+    figures_at_once, figures_later = measured.figures(None, 0.01), restored.figures(None, 0.01)
+    assert figures_at_once == figures_later
+    return figures_at_once[1]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "wrong_decoded", "against_file", "in_all"),
+    [
+        (0, 140, "pass", "pass"),
+        (140, 280, "pass", "fail"),  # each of the two loses 0.7 points of one
+        (140, 200, "pass", "inconclusive"),
+        (300, 150, "pass", "pass"),  # it happens to repair what the file loses
+        (100, 400, "fail", "fail"),
+    ],
+)
+def test_a_decoder_and_its_file_keep_the_budget_together(
+    wrong: int, wrong_decoded: int, against_file: str, in_all: str
+) -> None:
+    timed = figures_after(wrong, wrong_decoded, baseline=True)
+    assert timed.answers is not None
+    assert timed.against_baseline is not None
+    assert timed.answers.verdict == against_file
+    assert timed.against_baseline.verdict == in_all
+    assert timed.against_baseline.delta_top1 == -wrong_decoded / 20_000
+    assert timed.keeps_budget == (against_file == in_all == "pass")
+    # Without a baseline, and in a measurement of before, the file's own answers decide.
+    alone = figures_after(wrong, wrong_decoded, baseline=False)
+    assert alone.against_baseline is None
+    assert alone.keeps_budget == (against_file == "pass")
+
+
+def test_every_decoder_is_compared_with_the_baseline_too(well_behaved: Run, tmp_path: Path) -> None:
+    measured = measure(well_behaved, Files(tmp_path / "files", 48), OPTIONS, silent)
+    for row in measured.rows:
+        reference, drafted, *_ = row.pipeline
+        assert reference.against_baseline is None
+        assert drafted.answers is not None
+        assert drafted.against_baseline is not None
+        # Both planted files compute the same network.
+        assert drafted.against_baseline.lost == drafted.answers.lost
+        assert drafted.against_baseline.verdict == drafted.answers.verdict
+
+
+def test_the_sample_is_told_of_the_files_that_were_timed(well_behaved: Run, tmp_path: Path) -> None:
+    options = replace(OPTIONS, decoders=["pillow"], pipeline_images=50, rounds=3)
+    data = Files(tmp_path / "files", 24)
+    data.paths[:] = data.paths[:25]
+    for number in range(25, 50):  # half of the files are others
+        data.paths.append(str(tmp_path / "files" / f"{number}.png"))
+        Image.fromarray(photos.pixels(36, 36, number)).save(data.paths[-1])
+    files = pipeline_files.chosen(data, "test", FACTS, options)
+    measured = measure(well_behaved, data, options, silent)
+    assert files is not None
+    assert files.sample.facts.images == 50
+    sample = measured.image_sample
+    assert sample is not None
+    first = [encoded.kind_of(content) for content in files.sample.contents[:12]]
+    assert (sample.images, sample.kinds) == (12, dict(Counter(first)))  # of three rounds
+    for row in measured.rows:
+        assert row.pipeline[0].files == 12
+        assert row.pipeline[0].files_of_round == {
+            str(number): [*range(4 * number, 4 * number + 4)] for number in range(3)
+        }
+    section = report_of(measured).pipeline
+    assert section is not None
+    assert "A sample of 12 files of the test split" in section.notes[0]
+    assert "Each image file counts once" in " ".join(section.notes)
+
+
+@pytest.mark.parametrize("is_warm", [True, False])
+def test_pipelines_are_warmed_up_in_each_process_and_marked_where_they_stay_cold(
+    well_behaved: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_warm: bool
+) -> None:
+    asked: list[tuple[WorkerProcess, Any]] = []
+    plain = WorkerProcess.ask
+
+    def ask(self: WorkerProcess, request: Any, *images: Any) -> Any:
+        answer = plain(self, request, *images)
+        asked.append((self, request))
+        if isinstance(request, protocol.WarmUp) and request.files:
+            return protocol.WarmedUp(warm=is_warm, seconds=0.1)
+        return answer
+
+    monkeypatch.setattr(WorkerProcess, "ask", ask)
+    options = replace(OPTIONS, decoders=["pillow", "pillow_draft"], processes=2, rounds=2)
+    measured = measure(well_behaved, Files(tmp_path / "files", 48), options, silent)
+    for process in {process for process, _ in asked}:
+        of_files = [
+            request
+            for other, request in asked
+            if other is process
+            and isinstance(request, protocol.HoldFiles | protocol.TimePipeline | protocol.WarmUp)
+            and (not isinstance(request, protocol.WarmUp) or request.files)
+        ]
+        if of_files:
+            kinds = [type(request) for request in of_files]
+            turns_only = [protocol.TimePipeline] * (len(kinds) - 2)
+            assert kinds == [protocol.HoldFiles, protocol.WarmUp, *turns_only]
+            assert turns_only
+            assert of_files[1].files == of_files[2].files
+            share = WARMUP_SHARE * options.max_seconds / options.processes
+            assert of_files[1].max_seconds == min(options.warmup_seconds, share)
+    for row in measured.rows:
+        for timed in row.pipeline:
+            assert ("cold" in timed.whole.unstable) == (not is_warm)
+
+
 def turns(scale: float, stages: dict[str, float]) -> Iterator[tuple[int, PipelineTurn]]:
     for number in range(6):
         calls = [scale * sum(stages.values())] * 2
@@ -314,7 +468,7 @@ def turns(scale: float, stages: dict[str, float]) -> Iterator[tuple[int, Pipelin
 
 
 def test_the_figures_of_planted_stages_are_theirs() -> None:
-    stages = {"decode": 4.0, "resize": 3.0, "convert": 0.5, "infer": 2.0, "label": 0.5}
+    stages = STAGE_SECONDS
     timed = statistics.figures("pillow", dict(turns(1.0, stages)), None, None, None)
     assert {name: time.mean_s for name, time in timed.stages.items()} == stages
     assert {name: time.p50_s for name, time in timed.stages.items()} == stages
@@ -322,6 +476,28 @@ def test_the_figures_of_planted_stages_are_theirs() -> None:
     assert timed.whole.images_per_second == pytest.approx(0.1)
     assert timed.cpu_seconds_per_image == pytest.approx(15.0)
     assert timed.keeps_budget
+
+
+@pytest.mark.parametrize("files", [[], [0, 0], [0, 1, 2], [0, 1, 2, 3, 4, 5, 6, 7]])
+def test_files_that_a_turn_takes_no_whole_passes_over_are_refused(files: list[int]) -> None:
+    stages: Any = {stage: [0.2] * 4 for stage in STAGES}
+    with pytest.raises(InvalidValueError, match="whole passes in 4 calls"):
+        PipelineTurn(
+            seconds=[1.0] * 4,
+            stages=stages,
+            elapsed_seconds=4.0,
+            cpu_seconds=4.0,
+            process=0,
+            files=files,
+        )
+    turn = {"seconds": [1.0] * 4, "elapsed_seconds": 4.0, "cpu_seconds": 4.0, "process": 0}
+    timed = statistics.figures(
+        "pillow", {0: PipelineTurn(**turn, stages=stages, files=[0, 1])}, None, None, None
+    )
+    with pytest.raises(InvalidValueError, match="whole passes in 4 calls"):
+        Pipeline(**msgspec.structs.asdict(timed) | {"files_of_round": {"0": files}})
+    with pytest.raises(InvalidValueError, match="the rounds of whole"):
+        Pipeline(**msgspec.structs.asdict(timed) | {"files_of_round": {"1": [0, 1]}})
 
 
 @pytest.mark.parametrize("stages", [{}, {"decode": [1.0, 2.0]}, {"decode": [1.0]}])

@@ -322,6 +322,10 @@ def test_a_bundle_ships_a_decoder_that_was_measured_to_keep_the_budget(
         ([], "not known"),
         ([planted.pipeline()], "not known"),
         ([planted.pipeline(), planted.drafted(answers={"verdict": "fail"})], "fail"),
+        (
+            [planted.pipeline(), planted.drafted(against_baseline={"verdict": "fail"})],
+            "pass, and fail with the losses of onnx_fp32 itself",
+        ),
     ):
         measured(*pipelines)
         with pytest.raises(UsageError, match=f"decoder: expected .*whose verdict is {verdict}"):

@@ -32,12 +32,13 @@ from src.run import exam
 from src.run.accuracy import Flip
 from src.run.folder import Run
 from src.run.row import Row
-from src.shipped import accuracy, exam_files, file_hash, measure
+from src.shipped import accuracy, exam_files, file_hash, latencies, measure
 from src.shipped.answers import Answers
 from src.shipped.exam_files import Exam, ExamError
 from src.shipped.measure import Sessions
 from src.shipped.model_process import logits_of
 from src.shipped.session import Session
+from src.shipped.stages import STAGES
 from tests.deployment.conftest import Evaluation
 from tests.deployment.test_bundle import bundled, classify
 from tests.support import planted_exam
@@ -141,6 +142,9 @@ def test_the_exam_is_taken_and_written_without_torch(
     assert record.row.latency[0].rounds == 6
     assert record.pipeline is not None
     assert record.pipeline.stages["decode"].mean_s > 0
+    assert record.pipeline.files == 13  # of four rounds
+    total = sum(stage.mean_s for stage in record.pipeline.stages.values())
+    assert total == pytest.approx(record.pipeline.whole.mean_s, rel=0.03)
     assert record.row.latency[0].peak_memory is not None
     assert (record.row.latency[0].peak_memory.peak_rss_bytes or 0) > 1e6
     assert record.same_file_twice is not None
@@ -401,44 +405,82 @@ def test_a_last_batch_is_filled_up_with_its_last_image(tmp_path: Path) -> None:
     assert logits[:, 0].tolist() == [0, 1, 2, 3, 4, 5]
 
 
+class Planted:
+    """Answers of the shape that a process of an exam gives; a warm-up of files may stay cold."""
+
+    fails, is_warm = False, True
+    asked: list[tuple[str, dict[str, Any]]]  # of all processes
+
+    def __init__(self, folder: Path) -> None:
+        pass
+
+    def ask(self, name: str, **request: Any) -> dict[str, Any]:
+        type(self).asked.append((name, request))
+        if name == "pipeline" and self.fails:
+            raise ExamError("the stages miss the whole by 9.0% of its time")
+        calls = len(request.get("files", [0]))
+        timed = {
+            "seconds": [0.001] * calls,
+            "elapsed_seconds": 0.001 * calls,
+            "cpu_seconds": 0.001 * calls,
+            "settled": True,
+            "request_cpu_seconds": 0.001,
+        }
+        return {
+            "load": {
+                "load_seconds": 0.1,
+                "first_seconds": 0.1,
+                "takes_pixels": False,
+                "nice": 0,
+            },
+            "peak": {"bytes": 10**6},
+            "warm_up": {"warm": True, "settled": True},
+            "warm_up_files": {"warm": self.is_warm, "settled": True},
+            "time": timed,
+            "pipeline": {**timed, "stages": {stage: [0.0002] * calls for stage in STAGES}},
+        }[name]
+
+    def close(self) -> None:
+        pass
+
+
+def sessions(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, files: int = 4, **planted: bool
+) -> measure.Measurement:
+    """Return the measurement of planted processes, whose clock is planted too."""
+    process = type("PlantedNow", (Planted,), {"asked": [], **planted})
+    monkeypatch.setattr(measure, "Process", process)
+    clock = iter(range(10**6))
+    return Sessions(
+        bundle, files, 20.0, {"threads": 1}, lambda _: None, clock=lambda: float(next(clock))
+    ).run()
+
+
+@pytest.mark.parametrize("is_warm", [True, False])
+def test_the_pipelines_of_an_exam_are_warmed_up_in_each_process_and_count_each_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_warm: bool
+) -> None:
+    measured = sessions(tmp_path, monkeypatch, files=10, is_warm=is_warm)
+    assert measured.pipeline_warm == is_warm
+    asked = [entry for entry in measure.Process.asked if "files" in entry[1]]  # type: ignore[attr-defined]
+    started = measured.loaded
+    assert [name for name, _ in asked].count("warm_up_files") == len(started)
+    per_session = ["warm_up_files"] * 2 + ["pipeline"] * 2 * measure.PIPELINE_ROUNDS
+    assert [name for name, _ in asked] == per_session * (len(started) // 2)
+    assert asked[0][1]["files"] == asked[2][1]["files"] == [0, 1, 2, 3]
+    assert [turn.files for turn in measured.pipelines.values()] == [
+        request["files"] for name, request in asked if name == "pipeline"
+    ]
+    assert measured.pipelines[4].files == [8, 9, 0, 1]
+    cold = latencies.cell(measured.pipelines, warm=measured.pipeline_warm)
+    assert ("cold" in cold["unstable"]) == (not is_warm)
+    assert cold["p90_s"] is None  # of ten files
+
+
 def test_a_pipeline_that_fails_costs_no_other_figure(
     bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Processes are replaced by answers of the shape that they give."""
-
-    class Planted:
-        def __init__(self, folder: Path) -> None:
-            self.asked: list[str] = []
-
-        def ask(self, name: str, **request: Any) -> dict[str, Any]:
-            if name == "pipeline":
-                raise ExamError("the stages miss the whole by 9.0% of its time")
-            return {
-                "load": {
-                    "load_seconds": 0.1,
-                    "first_seconds": 0.1,
-                    "takes_pixels": False,
-                    "nice": 0,
-                },
-                "peak": {"bytes": 10**6},
-                "warm_up": {"warm": True, "settled": True},
-                "time": {
-                    "seconds": [0.001],
-                    "elapsed_seconds": 0.001,
-                    "cpu_seconds": 0.001,
-                    "settled": True,
-                    "request_cpu_seconds": 0.001,
-                },
-            }[name]
-
-        def close(self) -> None:
-            pass
-
-    monkeypatch.setattr(measure, "Process", Planted)
-    clock = iter(range(10**6))
-    measured = Sessions(
-        bundle, 4, 20.0, {"threads": 1}, lambda _: None, clock=lambda: float(next(clock))
-    ).run()
+    measured = sessions(bundle, monkeypatch, fails=True)
     assert measured.pipeline_reason == "the stages miss the whole by 9.0% of its time"
     assert not measured.pipelines
     processes = len(measured.loaded) // 2

@@ -118,6 +118,7 @@ def pipeline(decoder: str = "pillow", **changes: Any) -> dict[str, Any]:
         },
         "over_reference": None,
         "answers": None,
+        "files_of_round": {str(number): [number] for number in range(10)},
         **changes,
     }
 
@@ -139,10 +140,10 @@ def drafted(**changes: Any) -> dict[str, Any]:
         "verdict": "pass",
     }
     gain = {"value": 2.0, "low": 1.9, "high": 2.1, "processes": 5}
+    answers |= changes.pop("answers", {})
+    in_all = {**answers, **changes.pop("against_baseline", {})}
     return (
-        pipeline(
-            "pillow_draft", over_reference=gain, answers={**answers, **changes.pop("answers", {})}
-        )
+        pipeline("pillow_draft", over_reference=gain, answers=answers, against_baseline=in_all)
         | changes
     )
 

@@ -100,7 +100,7 @@ def measurement(
                 measured.rounds[name][number] = Turn(calls, sum(calls), sum(calls), process, quiet)
             parts = {stage: [level / 5] * 4 for stage in STAGES}
             measured.pipelines[2 * process + offset] = Turn(
-                [level] * 4, 4 * level, 4 * level, 2 * process + offset, quiet, parts
+                [level] * 4, 4 * level, 4 * level, 2 * process + offset, quiet, parts, [0, 1, 2, 3]
             )
     return measured
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtrit
 
 from src.run.latency import Cell, Disturbance, Interval, Memory, RuntimeSpeedup, Turn
+from src.shipped import mixture
 
 # Smallest number of samples for each percentile, from MLPerf Inference's rules:
 # https://github.com/mlcommons/inference_policies/blob/master/inference_rules.adoc
@@ -38,14 +39,16 @@ def summarize(
     speedup: Interval | None = None,
     speedup_same_runtime: RuntimeSpeedup | None = None,
     peak_memory: Memory | None = None,
+    files: Sequence[Sequence[int]] | None = None,
 ) -> Cell:
     """Return the figures at one batch size, in SI units, from the raw samples of each round.
 
-    A percentile with too few samples is None. ``images_per_second`` is the number of images over
-    the elapsed time; it is not computed from a percentile. ``unstable`` lists the reasons why the
-    figures are less precise than usual, the likeliest first: ``steal``, ``busy``, ``clock`` (see
-    :class:`Disturbance`), ``cold`` (the warm-up reached no steady speed), and ``spread`` (an
-    interquartile range of more than a tenth of the median).
+    A percentile with too few samples is None; the samples are the files where these are known.
+    ``images_per_second`` is the number of images over the elapsed time; it is not computed from a
+    percentile. ``unstable`` lists the reasons why the figures are less precise than usual, the
+    likeliest first: ``steal``, ``busy``, ``clock`` (see :class:`Disturbance`), ``cold`` (the
+    warm-up reached no steady speed), and ``spread`` (an interquartile range of more than a tenth
+    of the median).
 
     Args:
         batch_size: images per call.
@@ -56,11 +59,16 @@ def summarize(
         speedup: over the baseline.
         speedup_same_runtime: over the fp32 file of the same runtime.
         peak_memory: measured in a separate process.
+        files: image files of each turn, in the order of a pass, each of which counts once (see
+            :mod:`src.shipped.mixture`); None where each call counts once.
     """
     turns = list(rounds.values())
-    samples = np.concatenate([np.asarray(turn.seconds, dtype=np.float64) for turn in turns])
-    low, median, high = np.percentile(samples, [25, 50, 75])
-    elapsed = sum(turn.elapsed_seconds for turn in turns)
+    seconds = [turn.seconds for turn in turns]
+    weights, independent = mixture.weights_of([len(calls) for calls in seconds], files)
+    samples, weight = (np.concatenate(parts, dtype=np.float64) for parts in (seconds, weights))
+    low, median, high = (mixture.percentile(samples, weight, part) for part in (25, 50, 75))
+    elapsed = mixture.total([turn.elapsed_seconds for turn in turns], seconds, weights)
+    busy = mixture.total([turn.cpu_seconds for turn in turns], seconds, weights)
     on_device = np.asarray([value for turn in turns for value in turn.device_seconds or ()])
     if joules_per_image is None:
         joules_per_image = _energy(turns, batch_size * len(samples))
@@ -75,13 +83,13 @@ def summarize(
         samples=len(samples),
         rounds=len(turns),
         processes=len({turn.process for turn in turns}),
-        mean_s=float(samples.mean()),
-        p50_s=float(median),
-        p90_s=_percentile(samples, 90),
-        p99_s=_percentile(samples, 99),
-        iqr_s=float(high - low),
-        images_per_second=batch_size * len(samples) / elapsed,
-        busy_cores=sum(turn.cpu_seconds for turn in turns) / elapsed,
+        mean_s=mixture.mean(samples, weight),
+        p50_s=median,
+        p90_s=_percentile(samples, 90, weight, independent),
+        p99_s=_percentile(samples, 99, weight, independent),
+        iqr_s=high - low,
+        images_per_second=batch_size * independent / elapsed,
+        busy_cores=busy / elapsed,
         device_p50_s=_percentile(on_device, 50),
         device_p90_s=_percentile(on_device, 90),
         device_p99_s=_percentile(on_device, 99),
@@ -224,10 +232,16 @@ def _trimmed_mean(values: Sequence[float]) -> float:
     return statistics.fmean(sorted(values)[cut : len(values) - cut])
 
 
-def _percentile(samples: NDArray[np.float64], percent: int) -> float | None:
-    if len(samples) < LEAST_SAMPLES[percent]:
+def _percentile(
+    samples: NDArray[np.float64],
+    percent: int,
+    weights: NDArray[np.float64] | None = None,
+    independent: int | None = None,
+) -> float | None:
+    count = len(samples) if independent is None else independent
+    if count < LEAST_SAMPLES[percent]:
         return None
-    return float(np.percentile(samples, percent))
+    return mixture.percentile(samples, np.ones(count) if weights is None else weights, percent)
 
 
 def _energy(turns: Sequence[Turn], images: int) -> float | None:

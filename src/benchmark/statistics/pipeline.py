@@ -21,6 +21,7 @@ from src.run.pipeline import (
     Stage,
     StageTime,
 )
+from src.shipped import mixture
 from src.worker.answer import Logits
 
 PipelineRounds = Mapping[int, PipelineTurn]  # by number of the round
@@ -32,8 +33,11 @@ def figures(
     speedup: Interval | None,
     over_reference: Interval | None,
     answers: DecoderAnswers | None,
+    *,
+    against_baseline: DecoderAnswers | None = None,
+    warm: bool = True,
 ) -> Pipeline:
-    """Return the figures of one decoder, in SI units.
+    """Return the figures of one decoder, in SI units. Every image file counts once.
 
     Args:
         decoder: the decoder.
@@ -41,15 +45,23 @@ def figures(
         speedup: of the whole over the baseline's with the reference decoder.
         over_reference: of the whole over the row's own with the reference decoder.
         answers: the comparison with the reference decoder; None for the reference itself.
+        against_baseline: the comparison with the baseline after the reference decoder.
+        warm: the warm-up of every process reached a steady speed.
     """
-    whole = summarize(1, rounds, speedup=speedup)
-    stages = {stage: _stage_time(stage, rounds) for stage in STAGES}
+    files = [turn.files for turn in rounds.values() if turn.files is not None]
+    known = files if len(files) == len(rounds) else None
+    whole = summarize(1, rounds, warm=warm, speedup=speedup, files=known)
+    calls = [len(turn.seconds) for turn in rounds.values()]
+    weights = np.concatenate(mixture.weights_of(calls, known)[0])
+    stages = {stage: _stage_time(stage, rounds, weights) for stage in STAGES}
     return Pipeline(
         decoder=decoder,
         whole=whole,
         stages=stages,
         over_reference=over_reference,
         answers=answers,
+        against_baseline=against_baseline,
+        files_of_round=dict(zip(whole.seconds, known, strict=True)) if known else None,
     )
 
 
@@ -109,11 +121,11 @@ def compared(sums: AnswerSums, max_drop: float) -> DecoderAnswers:
     )
 
 
-def _stage_time(stage: Stage, rounds: PipelineRounds) -> StageTime:
+def _stage_time(stage: Stage, rounds: PipelineRounds, weights: NDArray[np.float64]) -> StageTime:
     samples = np.concatenate([turn.stages[stage] for turn in rounds.values()])
     return StageTime(
-        mean_s=float(samples.mean()),
-        p50_s=float(np.median(samples)),
+        mean_s=mixture.mean(samples, weights),
+        p50_s=mixture.percentile(samples, weights, 50),
         seconds={
             str(number): [round(value, 7) for value in turn.stages[stage]]
             for number, turn in rounds.items()

@@ -64,27 +64,21 @@ def sample(
     # part of the sample is spread over the split as well.
     positions = np.random.default_rng(0).permutation(positions)
     contents: list[bytes] = []
-    kinds: Counter[str] = Counter()
-    sizes: list[tuple[int, int]] = []
     for position in positions.tolist():
         content = content_of(images, position)
         if contents and sum(map(len, contents)) + len(content) > _MOST_BYTES:
             break
         # Decoded once here, so that a damaged file fails with its name and not within a row.
-        kind, size = _kind_and_size(content, images.images.name(int(images.indices[position])))
-        kinds[kind] += 1
-        sizes.append(size)
+        _require_readable(content, images.images.name(int(images.indices[position])))
         contents.append(content)
-    facts = ImageSample(
-        split=split,
-        images=len(contents),
-        are_files=isinstance(images.images, ImageFiles),
-        kinds=dict(kinds),
-        bytes_p50=round(statistics.median(map(len, contents))),
-        width_p50=round(statistics.median(width for width, _ in sizes)),
-        height_p50=round(statistics.median(height for _, height in sizes)),
-    )
+    facts = _facts(split, contents, are_files=isinstance(images.images, ImageFiles))
     return EncodedImages(contents, facts, Preprocessing.of(preprocessing).facts())
+
+
+def facts_of(images: EncodedImages, positions: Sequence[int]) -> ImageSample:
+    """Return the description of some files of a sample, at least one."""
+    contents = [images.contents[position] for position in positions]
+    return _facts(images.facts.split, contents, are_files=images.facts.are_files)
 
 
 def applies(decoder: Decoder, images: EncodedImages) -> bool:
@@ -168,11 +162,30 @@ def content_of(images: ImagesOfSplit, position: int) -> bytes:
     return buffer.getvalue()
 
 
-def _kind_and_size(content: bytes, name: str) -> tuple[str, tuple[int, int]]:
+def _facts(split: str, contents: Sequence[bytes], *, are_files: bool) -> ImageSample:
+    """Describe files that can be decoded."""
+    kinds: Counter[str] = Counter()
+    sizes: list[tuple[int, int]] = []
+    for content in contents:
+        with Image.open(io.BytesIO(content), formats=predict_images.formats()) as file:
+            kinds[file.format or "unknown"] += 1
+            sizes.append(file.size)
+    return ImageSample(
+        split=split,
+        images=len(contents),
+        are_files=are_files,
+        kinds=dict(kinds),
+        bytes_p50=round(statistics.median(map(len, contents))),
+        width_p50=round(statistics.median(width for width, _ in sizes)),
+        height_p50=round(statistics.median(height for _, height in sizes)),
+    )
+
+
+def _require_readable(content: bytes, name: str) -> None:
     try:
         predict_images.read_image(io.BytesIO(content))
-        with Image.open(io.BytesIO(content), formats=predict_images.formats()) as file:
-            return file.format or "unknown", file.size
+        with Image.open(io.BytesIO(content), formats=predict_images.formats()):
+            pass
     except Exception as error:  # a damaged file can make a decoder raise anything
         raise UnreadableImageError.of(name, str(error)) from error
 

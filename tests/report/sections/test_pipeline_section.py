@@ -78,6 +78,42 @@ def test_another_decoder_is_named_with_its_gain_and_its_verdict(verdict: str, wo
     assert ("with pillow_draft" in cost) == (verdict == "pass")
 
 
+@pytest.mark.parametrize(
+    ("verdict", "words"),
+    [
+        ("fail", "it does not keep the budget"),
+        ("inconclusive", "whether it keeps the budget is open"),
+    ],
+)
+def test_a_decoder_that_loses_too_much_together_with_its_file_is_named_and_not_used(
+    verdict: str, words: str
+) -> None:
+    in_all = {"verdict": verdict, "delta_top1": -0.016, "delta_low": -0.021, "delta_high": -0.012}
+    content = measured(pipeline(), drafted(against_baseline=in_all))
+    made = section(content)
+    _, text, cost = made.sentences
+    assert text.endswith(
+        "-0.4 points [-1.4, +0.4]: it keeps the budget; with the file's own losses, -1.6 points "
+        f"[-2.1, -1.2] beside eager, {words}."
+    )
+    assert "with pillow classifies" in cost
+    assert "keeps the budget in both comparisons" in " ".join(made.notes)
+    assert [cell.text for cell in made.table.rows[1].cells][-1] == verdict
+    # In a measurement of before, the file's own answers decide, and there is no such column.
+    older = drafted()
+    del older["against_baseline"]
+    made = section(measured(pipeline(), older))
+    assert "with pillow_draft" in made.sentences[-1]
+    assert made.table.heads[-1].line == "verdict"
+
+
+def test_a_measurement_that_does_not_tell_the_files_says_that_calls_count() -> None:
+    assert "Each image file counts once" in " ".join(section(measured(pipeline())).notes)
+    older = pipeline()
+    del older["files_of_round"]
+    assert "Each call counts once" in " ".join(section(measured(older)).notes)
+
+
 def test_a_decoder_that_is_not_measurably_faster_is_not_called_faster() -> None:
     even = {"value": 1.01, "low": 0.98, "high": 1.04, "processes": 5}
     _, text, cost = section(measured(pipeline(), drafted(over_reference=even))).sentences
@@ -199,14 +235,16 @@ def test_the_table_has_every_stage_and_the_whole() -> None:
         *("whole mean ms", "whole p50 ms", "whole p90 ms", "whole p99 ms", "times eager"),
         *("images/s", "CPU s a 1000 images"),
         *("times pillow", "changed answers", "delta points", "verdict"),
+        *("delta to eager", "verdict to eager"),
     ]
     reference, draft = ([cell.text for cell in row.cells] for row in table.rows)
     assert reference == [
         *("onnx_int8", "cpu", "pillow", "6.00", "2.00", "0.50", "1.00", "0.50"),
         *("10.00", "10.00", "11.00", "-", "2.00 [1.90, 2.10]", "100.0", "15.00"),
-        *("-", "-", "-", "-"),
+        *("-", "-", "-", "-", "-", "-"),
     ]
-    assert draft[-4:] == ["2.00 [1.90, 2.10]", "3", "-0.37 [-1.35, +0.37]", "pass"]
+    delta = "-0.37 [-1.35, +0.37]"
+    assert draft[-6:] == ["2.00 [1.90, 2.10]", "3", delta, "pass", delta, "pass"]
     assert [row.is_chosen for row in table.rows] == [True, False]
 
 
