@@ -69,10 +69,10 @@ def measure_unless_done(
     command = command or _plain_command(run)
     scored = functools.cache(lambda: _sha256_if_readable(data, report))
     kept = None if options.again else up_to_date.find_rounds(run, options, scored)
-    if kept is not None:
+    latest = None if options.again else up_to_date.find(run, options, scored)
+    if kept and (latest is None or latest.measured_at < kept.record.measured_at):
         report(f"measured already, at {kept.record.measured_at}; its figures are made now")
         return results.from_rounds(run, kept, options, report, command)
-    latest = None if options.again else up_to_date.find(run, options, scored)
     if latest is None:
         return measure(run, data, options, report, command=command)
     again = f"{command} again=true"

@@ -8,19 +8,12 @@ from lightning.pytorch import Callback
 
 
 class StartDetector(Callback):
-    """Sets ``is_started`` after the first batch of training, test or prediction.
-
-    A training of which nothing is left has no batch. It has started when its fit ends, because the
-    stages of its end write into the run. This callback comes before theirs.
-    """
+    """Sets ``is_started`` after the first batch of training, test or prediction."""
 
     def __init__(self) -> None:
         self.is_started = False
 
     def on_train_batch_end(self, *_: Any, **__: Any) -> None:
-        self.is_started = True
-
-    def on_fit_end(self, *_: Any, **__: Any) -> None:
         self.is_started = True
 
     def on_test_batch_end(self, *_: Any, **__: Any) -> None:

@@ -41,11 +41,15 @@ class RunRollback:
 
     @contextlib.contextmanager
     def on_failure(self) -> Iterator[None]:
-        """Restore the noted runs if the block raises before the first step."""
+        """Restore the noted runs if the block raises before its first lasting work.
+
+        A training of which nothing is left has no step. Its later stages write by its options.
+        """
         try:
             yield
         except BaseException:
-            if not self.started.is_started:
+            has_results = self.earlier is not None and self.earlier.are_replaced()
+            if not (self.started.is_started or has_results):
                 # A failing disk may be the reason for the failure. Then this fails, too.
                 with contextlib.suppress(OSError):
                     if self._created is not None:

@@ -38,8 +38,8 @@ def export_run(
 
     A format that fails is recorded with its error; the others go on. Files that an earlier export
     made of the same are kept, so that repeating an export that was killed finishes it. Formats
-    that are not named stay in the manifest too, unless they are of other weights or other
-    calibration images, or their files were changed or removed.
+    that are not named stay in the manifest too, if their files are whole and of the same weights,
+    calibration images and preprocessing.
 
     Args:
         run: of the checkpoint.
@@ -82,11 +82,8 @@ def export_run(
         progress(f"exported already: {', '.join(plan.whole)}")
         for line in up_to_date.of_other_processors(plan.whole):
             progress(line)
-    if plan.gone:
-        progress(
-            f"no longer listed: {', '.join(plan.gone)} (made of other weights or images, or "
-            "changed; name them in formats to export them again)"
-        )
+    for name, reason in plan.gone.items():
+        progress(f"no longer listed: {name} ({reason})")
     if plan.left:
         with tempfile.TemporaryDirectory(prefix="lightship-") as scratch:
             source = make_source(

@@ -36,7 +36,7 @@ class Plan:
     before: Manifest | None  # of the earlier export, if there is one
     whole: dict[str, Export]  # formats that stay as they are
     others: dict[str, Export]  # formats that are not asked for, and stay too
-    gone: list[str]  # formats that are not asked for, and would not fit to the new record
+    gone: dict[str, str]  # the reason by format, of those that are not asked for and do not stay
     left: list[str]
     made_from: dict[str, str]  # see made_from(), for each format
     probed_from: str  # the same for the reference outputs
@@ -87,17 +87,19 @@ def plan(
         if name not in origins
     }
     is_same_twin = before is not None and before.twin == manifest.twin
-    others = {
-        name: export
+    reasons = {
+        name: _reason_to_go(export, run.exports, name, is_same_twin=is_same_twin)
+        if is_same_record
+        else "of other weights, images or preprocessing"
         for name, export in not_asked.items()
-        if is_same_record and _fits(export, run.exports, name, is_same_twin=is_same_twin)
     }
+    others = {name: export for name, export in not_asked.items() if reasons[name] is None}
     same_checkpoint = earlier is not None and earlier.checkpoint == manifest.checkpoint
     return Plan(
         before=before,
         whole=whole,
         others=others,
-        gone=[name for name in not_asked if name not in others],
+        gone={name: reason for name, reason in reasons.items() if reason is not None},
         left=[name for name in options.formats if name not in whole],
         made_from=origins,
         probed_from=probed_from,
@@ -106,20 +108,26 @@ def plan(
     )
 
 
-def _fits(export: Export, exports: Path, name: str, *, is_same_twin: bool) -> bool:
-    """Return True if an entry of the same record is still true.
+def _reason_to_go(export: Export, exports: Path, name: str, *, is_same_twin: bool) -> str | None:
+    """Return the reason why an entry does not stay in a record of the same weights and images.
 
     The options by which its file was made may be others than those of the export now.
 
     Args:
-        export: of an earlier manifest, of the same weights and calibration images.
+        export: of an earlier manifest.
         exports: the folder of all formats.
         name: of the format.
         is_same_twin: True if the run's int8 twin is that of the earlier manifest.
     """
-    if name not in formats.names() or (formats.get(name).of_twin and not is_same_twin):
-        return False
-    return export.status != "ok" or _is_as_written(export, exports, name)
+    if name not in formats.names():
+        return "of no format that is known here"
+    if export.status != "ok":
+        return f"{export.status} before"
+    if formats.get(name).of_twin and not is_same_twin:
+        return "of another int8 twin"
+    if not _is_as_written(export, exports, name):
+        return "changed, removed or not readable"
+    return None
 
 
 def made_from(

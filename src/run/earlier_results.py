@@ -43,6 +43,10 @@ class EarlierResults:
         before, now = self._before[stage], _states(self._run, stage)
         return bool(before) and now <= before
 
+    def are_replaced(self) -> bool:
+        """Return True if a stage has begun or written a result since."""
+        return any(_states(self._run, stage) - self._before[stage] for stage in _FILES)
+
 
 def _states(run: Run, stage: Stage) -> set[_State]:
     states = (_state(run, path) for path in _FILES[stage](run))

@@ -125,7 +125,9 @@ def _final_path(lock: Path, descriptor: int) -> Path | None:
     name = os.fsdecode(os.read(descriptor, _MAX_NAME_BYTES))
     if not name and len(start) < _MAX_NAME_CHARACTERS:
         name = start  # after a power cut the content may be missing
-    if "/" in name or "\0" in name or name[:_MAX_NAME_CHARACTERS] != start:
+    if name in {"", ".", ".."} or "/" in name or "\0" in name:
+        return None
+    if name[:_MAX_NAME_CHARACTERS] != start:
         return None  # somebody changed it
     return lock.with_name(name)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -106,6 +107,21 @@ def test_a_measurement_made_again_takes_the_place_of_the_earlier_one(
     made = figures(run, OTHER)
     assert names(run) == []
     assert figures(run, OTHER) == made
+
+
+def test_an_earlier_measurement_takes_the_place_of_no_later_one(
+    measured: tuple[Run, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its conditions may differ in what a command does not ask for, such as an environment."""
+    run, _ = measured
+    later = measure_unless_done(run, Data(), replace(FEW, again=True), silent)
+    # The earlier one is there again, as if it were of other conditions.
+    fail(monkeypatch, run, replace(FEW, again=True))
+    record = run.read_rounds()
+    run.write_rounds(msgspec.structs.replace(record, measured_at="2001-01-01T00:00:00+00:00"))
+    assert figures(run, FEW) == later
+    run.write_rounds(msgspec.structs.replace(record, measured_at="2999-01-01T00:00:00+00:00"))
+    assert figures(run, FEW).measured_at > later.measured_at
 
 
 def test_a_complete_measurement_outlives_one_that_is_stopped(

@@ -232,6 +232,7 @@ def test_the_files_of_a_judged_run_have_their_figures_and_their_place(
         row("onnx_int8", latency=[latency(8, 0.005)]),
         row("onnx_fp32", **{**FAILED, "status": "skipped", "device": "cuda"}),
         row("torchscript", **FAILED),
+        row("openvino_int8", latency=[latency(1, 0.001)]),  # an earlier search asked for it
     )
     (commands.run / "benchmark.json").write_text(json.dumps(measured))
     config = {"data": {"class_path": "src.data.datasets.digits.Digits", "init_args": {}}}

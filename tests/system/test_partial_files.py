@@ -192,6 +192,19 @@ def test_a_changed_lock_file_puts_no_folder_elsewhere(name: str, tmp_path: Path)
     assert (folder / "model").read_text() == "old"
 
 
+@pytest.mark.parametrize("start", [".", ".."])
+@pytest.mark.parametrize("content", ["", ".", ".."])
+def test_a_lock_file_that_names_its_own_folder_or_the_one_above_it_removes_neither(
+    start: str, content: str, tmp_path: Path
+) -> None:
+    inner = tmp_path / "run" / "exports"
+    inner.mkdir(parents=True)
+    (inner / "model").write_text("mine")
+    (inner / f".{start}.lightship-unfinished-{'0' * 16}.lock").write_text(content)
+    partial_files.remove(inner)
+    assert contents(tmp_path)["run/exports/model"] == "mine"
+
+
 def test_a_link_that_was_put_aside_is_not_followed_and_not_put_back(tmp_path: Path) -> None:
     """The links of a run are checked before its unfinished files are removed."""
     target, place = tmp_path / "target", tmp_path / "run" / "onnx"

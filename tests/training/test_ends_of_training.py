@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import signal
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.export import ExportCallback
 from src.callbacks.lr_and_batch_size_finders import FindLearningRate
 from src.cli import app, option_conflicts
+from src.cli.commands import benchmark
 from src.cli.entry_point import run_command
 from src.errors import LightshipError, UsageError
 from src.report.sections.footnotes import footnotes
@@ -151,8 +153,9 @@ def test_a_finished_training_keeps_the_configuration_of_its_later_stages_that_fa
         assert words[0] in str(run.read_command())
 
 
+@pytest.mark.parametrize("moment", ["on_fit_start", "on_fit_end"])
 def test_a_finished_training_keeps_its_configuration_if_no_later_stage_begins(
-    monkeypatch: pytest.MonkeyPatch,
+    moment: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = train("trainer.max_epochs=1")
     before = run.config.read_bytes(), run.command.read_bytes()
@@ -160,10 +163,22 @@ def test_a_finished_training_keeps_its_configuration_if_no_later_stage_begins(
     def fail(*_: Any) -> None:
         raise Stopped(signal.SIGINT)
 
-    monkeypatch.setattr(ExportCallback, "on_fit_start", fail)
+    monkeypatch.setattr(ExportCallback, moment, fail)
     with pytest.raises(Stopped):
         app.main([*SHORT, "trainer.max_epochs=1", "ckpt_path=last", "export.calibration_images=3"])
     assert (run.config.read_bytes(), run.command.read_bytes()) == before
+
+
+def test_files_are_not_measured_with_another_preprocessing_than_they_were_exported_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = train("trainer.max_epochs=1")
+    text = run.config.read_text()
+    assert text.count("resize: squash") == 1
+    run.config.write_text(text.replace("resize: squash", "resize: crop"))
+    monkeypatch.setattr(sys, "argv", ["benchmark", str(run.folder), "again=true"])
+    with pytest.raises(UsageError, match=r"exported files, resize squash.*; found resize crop"):
+        benchmark.main()
 
 
 def find_at_once(_: FindLearningRate, trainer: Any, pl_module: Any) -> None:

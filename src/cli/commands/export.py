@@ -10,7 +10,7 @@ import dataclasses
 from src import formats
 from src.cli.run_lock import RunLock
 from src.cli.stage_command import going_on, parse
-from src.cli.writable_run import require_writable
+from src.cli.writable_run import card_folders, require_writable
 from src.export.options import ExportOptions
 from src.report.sections import exported, health
 from src.report.writers import cards
@@ -34,7 +34,8 @@ def main() -> None:
     checkpoint = run.require(run.exported_checkpoint, "train it again")
     torch_threads.limit()
     with RunLock.held(run):
-        require_writable(run, run.exports, *(run.exports / name for name in options.formats))
+        folders = (run.exports / name for name in options.formats)
+        require_writable(run, run.exports, *folders, *card_folders(run))
         run.remove_unfinished()
         data = data_of(run)
         console = open_console()
