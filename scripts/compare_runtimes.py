@@ -137,9 +137,10 @@ def compare(run: folder.Run, seconds: float, twins: Sequence[str] = ()) -> Resul
         max_accuracy_drop=MOST_DROP, memory=False, pipeline=False,
     )  # fmt: skip
     results = measure(run, data, timing, _say)
-    return msgspec.structs.replace(
-        results, rows=[row for row in results.rows if row.device == "cpu"]
-    )
+    # An earlier call may have left further files in the run, such as those of a twin.
+    asked_for = {*quick, *ours}
+    rows = [row for row in results.rows if row.device == "cpu" and row.format in asked_for]
+    return msgspec.structs.replace(results, rows=rows)
 
 
 def table(results: Results) -> list[str]:
