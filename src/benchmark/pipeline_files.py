@@ -123,9 +123,7 @@ def decoded(
 
 def number_of_pipelines(rows: Sequence[Row]) -> int:
     """Return the number of pipelines that are timed of rows, with those of their embedded files."""
-    return sum(
-        (row.pipeline.reason is None) + row.embedded.is_answering for row in rows if row.ok
-    )
+    return sum((row.pipeline.reason is None) + row.embedded.is_answering for row in rows if row.ok)
 
 
 def start_embedded(

@@ -53,7 +53,7 @@ class RowEmbedded:
         self._worker: WorkerProcess | None = None
         self._process = -1  # of the row, that the worker belongs to
         self._rounds: dict[int, PipelineTurn] = {}
-        self._warm = True  # every process reached a steady speed
+        self._warm = True  # at the end of no warm-up, calls still became faster
         self._against_file = AnswerSums()
         self._against_baseline: AnswerSums | None = None
 

@@ -59,7 +59,7 @@ class RowPipeline:
         self.reason: str | None = None  # why it cannot be timed
         self.left_out: dict[Decoder, str] = {}  # reasons of the decoders that are not timed
         self.settled = True  # used no CPU between its turns
-        self._warm = True  # every process reached a steady speed
+        self._warm = True  # at the end of no warm-up, calls still became faster
 
     @property
     def files(self) -> set[int]:

@@ -108,7 +108,7 @@ class RawPipeline(Record, frozen=True, kw_only=True):
     rounds: dict[Decoder, dict[RoundNumber, PipelineTurn]]
     answers: dict[Decoder, AnswerSums]
     against_baseline: dict[Decoder, AnswerSums] = empty_dict()  # empty without a baseline
-    warm: bool = True  # every process reached a steady speed
+    warm: bool = True  # False: at the end of a warm-up, calls still became faster
 
     def __post_init__(self) -> None:
         if REFERENCE not in self.rounds or not all(self.rounds.values()):

@@ -108,7 +108,7 @@ def test_noise_seldom_marks_a_row_of_five_processes(noise: float, windows: int) 
             Calls(iter(np.exp(noise * rng.normal(size=2 * windows + 20)).tolist()))
             for _ in range(5)
         ]
-        marked += not all([one.warm_up(4.0 + windows) for one in calls])
+        marked += not all(one.warm_up(4.0 + windows) for one in calls)
     assert marked / rows < 0.02
 
 
@@ -118,5 +118,5 @@ def test_a_trend_within_noise_marks_a_row_of_five_processes(noise: float) -> Non
     marked = 0
     for _ in range(rows):
         seconds = [falling(0.15, lambda: float(np.exp(noise * rng.normal()))) for _ in range(5)]
-        marked += not all([Calls(one).warm_up(4.0 + 4.5) for one in seconds])
+        marked += not all(Calls(one).warm_up(4.0 + 4.5) for one in seconds)
     assert marked / rows > 0.95

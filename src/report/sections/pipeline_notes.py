@@ -11,7 +11,7 @@ from src.run.results import Results
 
 
 def notes(results: Results, sample: ImageSample) -> Iterator[str]:
-    """Yield the notes.
+    """Yield the notes of the section.
 
     Args:
         results: the measurement.
@@ -49,7 +49,7 @@ def notes(results: Results, sample: ImageSample) -> Iterator[str]:
             yield (
                 f"The files are held in memory, {sample.limited_to_bytes / 1e6:,.0f} MB at most, "
                 "which ended the sample before the number of benchmark.pipeline_images: a "
-                "percentile that is missing needs smaller files."
+                "percentile for which these files are too few is missing whatever that number."
             )
     else:
         yield (
