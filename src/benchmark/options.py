@@ -46,7 +46,8 @@ class BenchmarkOptions:
         max_seconds: time limit for all timing, in seconds, with the start of further processes.
             After it only the first few rounds of each batch size are still run.
         warmup_seconds: time limit, in seconds, for a process to reach a steady speed at each batch
-            size.
+            size. All pipelines of a process together also have 2 % of its part of ``max_seconds``
+            at most.
         timeout_seconds: time limit, in seconds, for one answer of a row. A row that exceeds it
             fails.
         max_memory_bytes: memory limit of a row's process, in bytes. A row that exceeds it fails. By

@@ -121,6 +121,11 @@ def decoded(
     return Decoded(np.stack(inputs) if inputs else reference[:0], positions_of)
 
 
+def number_of_pipelines(rows: Sequence[Row]) -> int:
+    """Return the number of pipelines that are timed of rows, with those of their embedded files."""
+    return sum((row.pipeline.reason is None) + row.embedded.is_answering for row in rows if row.ok)
+
+
 def start_embedded(
     rows: Sequence[Row], files: PipelineFiles | None, exports: Path, limits: Limits
 ) -> None:

@@ -53,7 +53,7 @@ class RowEmbedded:
         self._worker: WorkerProcess | None = None
         self._process = -1  # of the row, that the worker belongs to
         self._rounds: dict[int, PipelineTurn] = {}
-        self._warm = True  # every process reached a steady speed
+        self._warm = True  # at the end of no warm-up, calls still became faster
         self._against_file = AnswerSums()
         self._against_baseline: AnswerSums | None = None
 
@@ -117,7 +117,7 @@ class RowEmbedded:
             process: number of the row's process.
             files: the image files.
             number: number of the round, which selects the files.
-            options: length of a turn.
+            options: length of a turn and limit of the warm-up.
         """
         if not self.is_answering:
             return
@@ -198,7 +198,8 @@ class RowEmbedded:
             statistics.compared(raw.against_file, max_drop),
             warm=self._warm,
         )
-        sums, flips = raw.against_baseline, raw.against_file.flips
+        sums = statistics.complete(raw.against_baseline, raw.against_file)
+        flips = raw.against_file.flips
         low, high = wilson(flips / raw.against_file.images, raw.against_file.images)
         return EmbeddedFigures(
             folder=raw.folder,

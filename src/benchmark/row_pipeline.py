@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -32,7 +33,7 @@ from src.worker.errors import WorkerError
 from src.worker.process import WorkerProcess
 
 FILES = 4  # of a turn, each taken equally often
-# Share of the time of a process that the warm-up of a row's pipelines may take. Every row has one.
+# Share of the time of a process that the warm-ups of all its pipelines together may take.
 WARMUP_SHARE = 0.02
 
 
@@ -58,7 +59,7 @@ class RowPipeline:
         self.reason: str | None = None  # why it cannot be timed
         self.left_out: dict[Decoder, str] = {}  # reasons of the decoders that are not timed
         self.settled = True  # used no CPU between its turns
-        self._warm = True  # every process reached a steady speed
+        self._warm = True  # at the end of no warm-up, calls still became faster
 
     @property
     def files(self) -> set[int]:
@@ -88,7 +89,7 @@ class RowPipeline:
             processes: those of the row.
             files: the files.
             number: number of the round, which selects the files.
-            options: length of a turn.
+            options: length of a turn and limit of the warm-up: see :func:`with_limited_warmup`.
 
         Raises:
             Unavailable: the format cannot run here any more.
@@ -198,9 +199,10 @@ class RowPipeline:
         figures = []
         for decoder in [name for name in DECODERS if name in self._rounds]:
             rounds, is_reference = self._rounds[decoder], decoder == REFERENCE
+            own = self._answers.get(decoder)
+            in_all = statistics.complete(self._against_baseline.get(decoder), own)
             answers, lost_in_all = (
-                statistics.compared(sums, max_drop) if sums else None
-                for sums in (self._answers.get(decoder), self._against_baseline.get(decoder))
+                statistics.compared(sums, max_drop) if sums else None for sums in (own, in_all)
             )
             figures.append(
                 statistics.figures(
@@ -221,15 +223,25 @@ def chosen_files(number: int, count: int) -> list[int]:
     return [(number * FILES + index) % count for index in range(min(FILES, count))]
 
 
+def with_limited_warmup(options: BenchmarkOptions, pipelines: int) -> BenchmarkOptions:
+    """Return the options of pipelines whose warm-ups share ``WARMUP_SHARE`` of a process's time.
+
+    Args:
+        options: those of the measurement.
+        pipelines: number of pipelines that are timed.
+    """
+    share = WARMUP_SHARE * options.max_seconds / options.processes / max(1, pipelines)
+    return replace(options, warmup_seconds=min(options.warmup_seconds, share))
+
+
 def warmed_up(worker: WorkerProcess, files: list[int], options: BenchmarkOptions) -> bool:
     """Classify held files in a new process until the speed is steady or the time is up.
 
     Returns:
-        True if the speed became steady.
+        False if calls still become faster.
     """
-    share = WARMUP_SHARE * options.max_seconds / options.processes
     warmed = worker.ask(
-        protocol.WarmUp(tolerance=WARM, max_seconds=min(options.warmup_seconds, share), files=files)
+        protocol.WarmUp(tolerance=WARM, max_seconds=options.warmup_seconds, files=files)
     )
     worker.rest()
     return warmed.warm

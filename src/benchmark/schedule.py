@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from src.benchmark.concurrency import run_concurrently
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.pipeline_files import number_of_pipelines
 from src.benchmark.recommendation import is_about_pipelines
 from src.benchmark.row import Row
-from src.benchmark.row_pipeline import PipelineFiles
+from src.benchmark.row_pipeline import PipelineFiles, with_limited_warmup
 from src.run.latency import Interval
 from src.system.console import Report
 
@@ -182,6 +183,7 @@ class Schedule:
 
         After the deadline it is one, and two in the first process: two rounds give an interval.
         """
+        options = with_limited_warmup(self._options, number_of_pipelines(rows))
         for done in range(self._options.rounds):
             ok_rows = [row for row in rows if row.ok]
             least = 1 if process else 2
@@ -194,7 +196,7 @@ class Schedule:
                     f"{row.name} on {row.device}, from the file to the label, process "
                     f"{process + 1}, round {done + 1}"
                 )
-                row.time_pipeline(files, number, self._options)
+                row.time_pipeline(files, number, options)
 
     def _pipeline_part(self, files: PipelineFiles) -> float:
         """Return the pipelines' part of the time, as a share of that of a batch size."""

@@ -8,7 +8,7 @@ from importlib import metadata
 from src.bundle.options import BundleOptions
 from src.bundle.packages import installed
 from src.errors import UsageError
-from src.run.pipeline import REFERENCE, Decoder
+from src.run.pipeline import REFERENCE, Decoder, DecoderAnswers
 from src.run.row import Row
 from src.shipped.decoder_names import PACKAGES
 from src.shipped.jpeg_decoders import MissingDecoderError, load
@@ -88,12 +88,31 @@ def _require_budget(name: str, row: Row | None, decoder: Decoder) -> None:
     in_all = pipeline.against_baseline if pipeline else None
     reason = row.decoders_left_out.get(decoder) if row else None
     verdict = f"whose verdict is {answers.verdict if answers else 'not known'}"
+    deciding = answers
     if answers and answers.verdict == "pass" and in_all:
         verdict += f", and {in_all.verdict} with the losses of {name} itself"
+        deciding = in_all
     raise UsageError(
         "decoder",
         expected=f"a decoder that was measured to keep the accuracy budget with {name}",
         found=f"{decoder}, {verdict}{f' ({reason})' if reason else ''}",
-        remedy=f"measure the run's JPEGs with benchmark.decoders=[{REFERENCE},{decoder}], or leave "
-        f"it at {REFERENCE}",
+        remedy=_remedy(decoder, deciding),
     )
+
+
+def _remedy(decoder: Decoder, answers: DecoderAnswers | None) -> str:
+    """Return what helps against a decoder that was not shown to keep the budget.
+
+    Args:
+        decoder: the decoder.
+        answers: the comparison that does not pass; None if it was not scored.
+    """
+    if answers is None:
+        return (
+            f"measure the run's JPEGs with benchmark.decoders=[{REFERENCE},{decoder}], or leave "
+            f"it at {REFERENCE}"
+        )
+    another = f"name another decoder or another format, or leave it at {REFERENCE}"
+    if answers.verdict == "inconclusive" and answers.images_needed is not None:
+        return f"{another}; about {answers.images_needed:,} test images would settle it"
+    return another

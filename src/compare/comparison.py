@@ -164,6 +164,7 @@ class Comparison:
                 "resizing in it, so it is timed from the image file to the label, and --under does "
                 "not recommend it."
             )
+        notes += embedded.notes(self.measurements)
         if any(candidate.embedded for candidate in self.candidates):
             notes.append(
                 "The exam of a file with its preprocessing inside timed the resizing as well: it "

@@ -94,6 +94,23 @@ def table(measurements: Sequence[Measured]) -> Table | None:
     return tabulate(CAPTION, columns, shown, lambda entry: f"{entry.run} {entry.embedded.name}")
 
 
+def notes(measurements: Sequence[Measured]) -> Iterator[str]:
+    """Yield a note where the whole times are not all figures of the same kind.
+
+    A measurement of an earlier version counts each call, and leans toward small files.
+    """
+    of_files: dict[bool, list[str]] = {True: [], False: []}
+    for entry in _shown(measurements):
+        of_files[entry.embedded.pipeline.files is not None].append(entry.run)
+    by_file, by_call = (", ".join(dict.fromkeys(runs)) for runs in of_files.values())
+    if by_file and by_call:
+        yield (
+            f"The whole counts each image file once in {by_file}, and each call in {by_call}, "
+            "which was measured by an earlier version: files that are decoded fast have more "
+            "calls, so its p50 leans toward them. Measure it again to compare the two."
+        )
+
+
 def _shown(measurements: Sequence[Measured]) -> Iterator[_Shown]:
     test_sets = test_sets_of([measured.results for measured in measurements])
     for measured, test_set in zip(measurements, test_sets, strict=True):

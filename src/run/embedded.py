@@ -36,7 +36,7 @@ class RawEmbedded(_File, frozen=True, kw_only=True):
     """The raw measurement."""
 
     rounds: dict[RoundNumber, PipelineTurn] = empty_dict()
-    warm: bool = True  # every process reached a steady speed
+    warm: bool = True  # False: at the end of a warm-up, calls still became faster
     against_file: AnswerSums | None = null()  # against the file without, by the reference pipeline
     against_baseline: AnswerSums | None = null()
 

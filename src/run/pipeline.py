@@ -63,13 +63,15 @@ class StageTime(Record, frozen=True, kw_only=True):
 
 
 class DecoderAnswers(Record, frozen=True, kw_only=True):
-    """A comparison of a row's answers after one decoder with those after the reference.
+    """A comparison of a row's answers after one decoder, on the scored images, with others.
 
-    The row classifies the same scored images, decoded by either.
+    The others are the row's own after the reference decoder, or the baseline's after the reference.
     """
 
     images: Natural
-    otherwise: Count  # images that the decoder gives other pixels
+    # Images that the decoder gives other pixels; beside the baseline, whose answers come from
+    # another file, all images.
+    otherwise: Count
     top1: Share
     delta_top1: Difference
     delta_low: Difference  # of the 95 % interval
@@ -106,7 +108,7 @@ class RawPipeline(Record, frozen=True, kw_only=True):
     rounds: dict[Decoder, dict[RoundNumber, PipelineTurn]]
     answers: dict[Decoder, AnswerSums]
     against_baseline: dict[Decoder, AnswerSums] = empty_dict()  # empty without a baseline
-    warm: bool = True  # every process reached a steady speed
+    warm: bool = True  # False: at the end of a warm-up, calls still became faster
 
     def __post_init__(self) -> None:
         if REFERENCE not in self.rounds or not all(self.rounds.values()):
@@ -126,7 +128,8 @@ class Pipeline(Record, frozen=True, kw_only=True):
     over_reference: Interval | None = null()
     answers: DecoderAnswers | None = null()  # null for the reference, and if they were not compared
     # The answers after this decoder beside the baseline's after the reference: what is lost in all.
-    # None for the reference, without a baseline and in an earlier measurement.
+    # None for the reference, without a baseline, where the baseline failed before it had answered
+    # all images, and in an earlier measurement.
     against_baseline: DecoderAnswers | None = None
     # Positions in the sample of the files of a pass. None in an earlier measurement, whose figures
     # count each call once and not each file.
@@ -160,8 +163,9 @@ class Pipeline(Record, frozen=True, kw_only=True):
     def keeps_budget(self) -> bool:
         """True for the reference, and for a decoder that was shown to keep the accuracy budget.
 
-        It keeps the budget beside the row's own answers, and the row with it beside the baseline's:
-        the row and the decoder may both lose nearly the budget.
+        A decoder that gives all images the reference's pixels, whose verdict is ``same``, changes
+        nothing and keeps it. Any other one keeps it beside the row's own answers, and the row with
+        it beside the baseline's: the row and the decoder may both lose nearly the budget.
         """
         if self.decoder == REFERENCE or (self.answers and self.answers.verdict == "same"):
             return True
@@ -180,6 +184,9 @@ class ImageSample(Record, frozen=True, kw_only=True):
     bytes_p50: Natural
     width_p50: Natural  # pixels
     height_p50: Natural
+    # Most bytes of files that are held, where these end the sample before the number that was asked
+    # for. None where they do not, and in an earlier measurement.
+    limited_to_bytes: Natural | None = None
 
 
 def _require_passes(files: list[int] | None, calls: list[float], place: str) -> None:

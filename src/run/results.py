@@ -18,7 +18,8 @@ History of the format; every version can be read:
    A disturbance may have ``cores`` and ``threads``, and a row ``environment``. ``objective`` of the
    options may be null: a recommendation has the one that its rows were compared by. A pipeline may
    have ``files_of_round``: its figures then count each file once, and those without it each call;
-   and ``against_baseline``, which a decoder has to pass too.
+   and ``against_baseline``, which a decoder with other pixels has to pass too. ``image_sample`` may
+   have ``limited_to_bytes``.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ taken over from the report (``src/worker``, ``src/benchmark``, ``docs/measuring.
 - A warm-up until the speed has no direction any more, for 2 s at most.
 - Turns of 0.03 s and 100 calls at most, up to 40 rounds in each process and three at least; then
   four rounds from the bytes of image files to labels, with four files each, after a warm-up of
-  whole passes. Every file counts once, however often it was timed.
+  their own. Every file counts once, however often it was timed.
 - An interval is over processes (``latencies.py``). A percentile with too few samples is missing.
 - Memory in a process of its own.
 - Not taken over: sizes of a batch above 1, stopping at a target precision, and energy.
@@ -50,6 +50,8 @@ TURN_SECONDS = 0.03
 PIPELINE_ROUNDS = 4
 FILES = 4  # of a turn, each taken equally often
 WARM, WARMUP_SECONDS = 0.02, 2.0
+# Limit of the warm-up of a process, as a share of the time of its session.
+WARMUP_SHARE, PIPELINE_WARMUP_SHARE = 0.25, 0.1
 
 
 class Started(NamedTuple):
@@ -167,17 +169,17 @@ class Sessions:
             self._report(f"timing, processes {number + 1} of {PROCESSES}")
             with self.started(2) as pair:
                 share = (self._end - self._clock()) / (PROCESSES - number)
-                self._session(pair, number, self._clock() + share)
+                self._session(pair, number, share)
             last = self._clock() - began
         return self.measurement
 
-    def _session(self, pair: Sequence[Started], number: int, deadline: float) -> None:
-        measured = self.measurement
+    def _session(self, pair: Sequence[Started], number: int, seconds: float) -> None:
+        measured, deadline = self.measurement, self._clock() + seconds
         # A process that was loaded before the other may be slower for its whole life.
         named = dict(zip(measured.rounds, pair if number % 2 == 0 else pair[::-1], strict=True))
         for one in pair:
             measured.loaded.append(one.loaded)
-            measured.warm &= self._warm(one.process, "warm_up", deadline)
+            measured.warm &= self._warm(one.process, "warm_up", WARMUP_SHARE * seconds)
         for done in range(ROUNDS):
             if done >= LEAST_ROUNDS and self._clock() > deadline:
                 break
@@ -187,19 +189,19 @@ class Sessions:
             self._round += 1
         if self._files and measured.pipeline_reason is None:
             try:
-                self._pipelines(pair, number, deadline)
+                self._pipelines(pair, number, PIPELINE_WARMUP_SHARE * seconds)
             except ExamError as error:  # the other figures are not affected
                 measured.pipeline_reason = str(error)
                 measured.pipelines.clear()
 
-    def _pipelines(self, pair: Sequence[Started], number: int, deadline: float) -> None:
+    def _pipelines(self, pair: Sequence[Started], number: int, warmup_seconds: float) -> None:
         for done in range(PIPELINE_ROUNDS):
             chosen = [
                 (self._pipeline_round * FILES + index) % self._files
                 for index in range(min(FILES, self._files))
             ]
             for one in pair if done == 0 else ():
-                warm = self._warm(one.process, "warm_up_files", deadline, files=chosen)
+                warm = self._warm(one.process, "warm_up_files", warmup_seconds, files=chosen)
                 self.measurement.pipeline_warm &= warm
             for offset, one in enumerate(pair):
                 turn = self._turn(one.process, "pipeline", number, TURN_SECONDS, files=chosen)
@@ -209,8 +211,8 @@ class Sessions:
                 )
             self._pipeline_round += 1
 
-    def _warm(self, process: Process, kind: str, deadline: float, **request: Any) -> bool:
-        most = min(WARMUP_SECONDS, max(0.0, deadline - self._clock()) / 4)
+    def _warm(self, process: Process, kind: str, seconds: float, **request: Any) -> bool:
+        most = min(WARMUP_SECONDS, max(0.0, seconds))  # a session of no time left has none
         answer = process.ask(kind, tolerance=WARM, max_seconds=most, **request)
         self.measurement.settled &= answer["settled"]
         return bool(answer["warm"])

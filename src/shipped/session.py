@@ -16,7 +16,6 @@ import gc
 import importlib
 import io
 import json
-import math
 import os
 import statistics
 import sys
@@ -34,16 +33,17 @@ if __name__ == "__main__":
 if TYPE_CHECKING or __package__:  # a part of a package
     from . import exam_files, machine
     from .stages import STAGES, StageWatch
+    from .warm_up import is_steady, of_files
 else:  # in the folder of a model
     import exam_files
     import machine
     from stages import STAGES, StageWatch
+    from warm_up import is_steady, of_files
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Json = dict[str, Any]
 
 WINDOW_CALLS, WINDOW_SECONDS = 3, 0.05  # of a warm-up window, at least
-LEAST_WINDOWS = 3  # of passes over image files
 TURN_WARMUP_SECONDS = 0.02
 LEAST_CALLS, MOST_CALLS, STEADY = 3, 20, 0.01  # until the peak of memory no longer grows
 IDLE_CHECK_SECONDS, IDLE_SHARE, IDLE_CEILING_SECONDS = 0.005, 0.1, 0.5
@@ -117,21 +117,22 @@ class Session:
 
     def warm_up(self, tolerance: float, max_seconds: float) -> Json:
         """Call until the medians of windows are steady: see :func:`is_steady`."""
-        return _warmed_up(lambda: _window(self._once, WINDOW_CALLS), 1, tolerance, max_seconds)
+        started = perf_counter()
+        medians, warm = [_window(self._once)], False
+        while not warm and perf_counter() - started < max_seconds:
+            medians.append(_window(self._once))
+            warm = is_steady(medians, tolerance)
+        return {"warm": warm, "settled": wait_until_idle()}
 
     def warm_up_files(self, files: list[int], tolerance: float, max_seconds: float) -> Json:
-        """Take whole passes over image files until the medians of windows are steady."""
+        """Classify image files until the speed is steady: see :func:`of_files`."""
         contents = [self._contents[index] for index in files]
-        stopwatch = StageWatch(self._program, self._model)
-        passes = math.ceil(WINDOW_CALLS / len(contents))
-        answer = _warmed_up(
-            lambda: _window(lambda: sum(stopwatch.once(one)[0] for one in contents), passes),
-            LEAST_WINDOWS,
-            tolerance,
-            max_seconds,
+        watch = StageWatch(self._program, self._model)
+        warm = of_files(
+            lambda one: watch.once(one)[0], contents, tolerance, max_seconds, perf_counter
         )
-        stopwatch.restore()
-        return answer
+        watch.restore()
+        return {"warm": warm, "settled": wait_until_idle()}
 
     def time(self, samples: int, max_seconds: float) -> Json:
         """Time one turn: at most ``samples`` calls, none started after ``max_seconds``."""
@@ -213,32 +214,12 @@ class _NoModel:
         raise ValueError("an exam of arrays has no image files")
 
 
-def _warmed_up(
-    window: Callable[[], float], least: int, tolerance: float, max_seconds: float
-) -> Json:
-    started = perf_counter()
-    medians, warm = [window()], False
-    while not warm and (len(medians) < least or perf_counter() - started < max_seconds):
-        medians.append(window())
-        warm = is_steady(medians, tolerance)
-    return {"warm": warm, "settled": wait_until_idle()}
-
-
-def _window(once: Callable[[], float], least: int) -> float:
+def _window(once: Callable[[], float]) -> float:
     end = perf_counter() + WINDOW_SECONDS
-    seconds = [once() for _ in range(least)]
+    seconds = [once() for _ in range(WINDOW_CALLS)]
     while perf_counter() < end:
         seconds.append(once())
     return statistics.median(seconds)
-
-
-def is_steady(medians: list[float], tolerance: float) -> bool:
-    """Return whether the last two windows agree, or the last three have no direction."""
-    before, now = medians[-2:]
-    last = medians[-3:]
-    return abs(now - before) <= tolerance * before or (
-        len(last) > 2 and before in {min(last), max(last)}  # noqa: PLR2004
-    )
 
 
 def wait_until_idle() -> bool:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import io
 import itertools
-import statistics
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -25,20 +24,14 @@ from src.run.file_input import PIXELS
 from src.run.pipeline import REFERENCE, STAGES, Decoder, Stage
 from src.shipped import jpeg_decoders, predict, predict_images
 from src.shipped.decoder_names import PACKAGES, WITH_RUNTIME
+from src.shipped.warm_up import of_files
 from src.worker import protocol
 from src.worker.idle import wait_until_idle
-from src.worker.stopwatch import (
-    TURN_WARMUP_SECONDS,
-    WINDOW_CALLS,
-    WINDOW_SECONDS,
-    is_steady,
-)
+from src.worker.stopwatch import TURN_WARMUP_SECONDS
 
 TOP = 5  # classes that a program names
 # Share of a call by which the stages may miss the outer clock, in the median over a turn.
 MOST_UNEXPLAINED = 0.03
-# Windows of a warm-up, however long they take: two tell a speed that differs, but no direction.
-LEAST_WINDOWS = 3
 
 
 class FilePipeline(ABC):
@@ -82,32 +75,25 @@ class FilePipeline(ABC):
     def warm_up(
         self, files: Sequence[int], tolerance: float, max_seconds: float
     ) -> protocol.WarmedUp:
-        """Take passes over files until the medians of windows are steady: see :func:`is_steady`.
+        """Classify files until the speed is steady: see :func:`src.shipped.warm_up.of_files`.
 
-        Only whole passes can be compared, as files differ. A window is one pass, ``WINDOW_CALLS``
-        calls and ``WINDOW_SECONDS``, whichever takes longest. The decoder is the reference.
+        The decoder is the reference.
 
         Args:
-            files: positions of the files of a pass.
+            files: positions of the files.
             tolerance: share by which two windows may differ.
-            max_seconds: limit of the windows after ``LEAST_WINDOWS``.
+            max_seconds: limit, but for the last call.
         """
         contents = [self._contents[position] for position in files]
         started = self._clock()
-        medians = [self._window(contents)]
-        while len(medians) < LEAST_WINDOWS or self._clock() - started < max_seconds:
-            medians.append(self._window(contents))
-            if is_steady(medians, tolerance):
-                return protocol.WarmedUp(warm=True, seconds=self._clock() - started)
-        return protocol.WarmedUp(warm=False, seconds=self._clock() - started)
-
-    def _window(self, contents: Sequence[bytes]) -> float:
-        """Return the median seconds of the passes of one window."""
-        end = self._clock() + WINDOW_SECONDS
-        passes: list[float] = []
-        while self._clock() < end or len(passes) * len(contents) < WINDOW_CALLS:
-            passes.append(sum(self.once(content, REFERENCE)[0] for content in contents))
-        return statistics.median(passes)
+        warm = of_files(
+            lambda content: self.once(content, REFERENCE)[0],
+            contents,
+            tolerance,
+            max_seconds,
+            self._clock,
+        )
+        return protocol.WarmedUp(warm=warm, seconds=self._clock() - started)
 
     def time(self, request: protocol.TimePipeline) -> protocol.PipelineTimed:
         """Time one turn: passes over the files until the samples or the seconds are used up.

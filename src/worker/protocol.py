@@ -73,7 +73,7 @@ class Answered(Answer, frozen=True, kw_only=True, tag="answered"):
 class WarmedUp(Answer, frozen=True, kw_only=True, tag="warmed_up"):
     """The warm-up is over."""
 
-    warm: bool  # the speed became steady in time
+    warm: bool  # the speed became steady in time; for files, it does not still become faster
     seconds: float  # duration
 
 
@@ -188,7 +188,7 @@ class WarmUp(Request[WarmedUp], frozen=True, kw_only=True, tag="warm_up"):
 
     tolerance: float  # share by which two successive windows may differ
     max_seconds: float
-    files: list[int] = []  # positions of held ones, to classify in whole passes; else the batch
+    files: list[int] = []  # positions of held ones, to classify; else the batch is called
 
 
 class Time(Request[Timed], frozen=True, kw_only=True, tag="time"):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from src.backends.base import Runtime
 from src.run.file_input import Batch
+from src.shipped.warm_up import is_steady
 from src.system import machine
 from src.worker import protocol
 from src.worker.energy import EnergyMeter
@@ -136,24 +137,6 @@ class Stopwatch:
         while self._clock() < end:
             seconds.append(self.once())
         return statistics.median(seconds)
-
-
-def is_steady(medians: Sequence[float], tolerance: float) -> bool:
-    """Return whether the speed has no direction any more.
-
-    That is so if the last two windows agree, or if the one before the last is the slowest or the
-    fastest of the last three. On a machine whose speed varies by more than ``tolerance`` from
-    window to window, two of them seldom agree, however long it takes.
-
-    Args:
-        medians: seconds of a call, of two windows or more, in order.
-        tolerance: share by which two windows may differ.
-    """
-    before, now = medians[-2:]
-    if abs(now - before) <= tolerance * before:
-        return True
-    last = medians[-3:]
-    return len(last) > 2 and before in {min(last), max(last)}  # noqa: PLR2004
 
 
 def _all_known(values: list[float | None]) -> list[float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from src.benchmark import results as figures
 from src.benchmark import up_to_date
 from src.benchmark.options import BenchmarkOptions
+from src.benchmark.row_embedded import RowEmbedded
 from src.benchmark.suite import measure, measure_unless_done
 from src.data.pipeline import encoded
 from src.report.sections.report import report_of
@@ -92,6 +94,26 @@ def test_an_embedded_file_is_scored_on_all_images_and_timed_from_the_file(
     [row] = report.embedded.table.rows
     assert (row.name, row.status) == ("of-files", "ok")
     assert "## With the preprocessing inside" in markdown_page(results)
+
+
+def test_a_baseline_that_failed_midway_through_the_scoring_gives_an_embedded_file_no_verdict(
+    well_behaved: Run, data: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded(well_behaved, "of-files")
+    plain, batches = RowEmbedded.add, itertools.count()
+
+    def add(self: RowEmbedded, contents: Any, logits: Any, baseline: Any, targets: Any) -> None:
+        half = len(targets) // 2
+        for part in (slice(0, half), slice(half, None)) if self.is_answering else ():
+            last = None if next(batches) else baseline[part]
+            plain(self, contents[part], logits[part], last, targets[part])
+
+    monkeypatch.setattr(RowEmbedded, "add", add)
+    file = measured_file(well_behaved, data)
+    assert file.pipeline is not None
+    assert file.pipeline.answers is not None
+    assert file.pipeline.answers.images == 50
+    assert file.against_baseline is None
 
 
 @pytest.mark.parametrize("is_warm", [True, False])

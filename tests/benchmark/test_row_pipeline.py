@@ -17,7 +17,7 @@ from PIL import Image
 from src.benchmark import pipeline_files
 from src.benchmark import results as figures
 from src.benchmark.pipeline_files import Decoded, add_answers
-from src.benchmark.row_pipeline import WARMUP_SHARE, RowPipeline
+from src.benchmark.row_pipeline import WARMUP_SHARE, RowPipeline, with_limited_warmup
 from src.benchmark.statistics import paired, shares
 from src.benchmark.statistics import pipeline as statistics
 from src.benchmark.suite import measure, measure_unless_done
@@ -376,6 +376,38 @@ def test_a_decoder_and_its_file_keep_the_budget_together(
     assert alone.keeps_budget == (against_file == "pass")
 
 
+def test_a_baseline_that_failed_midway_through_the_scoring_decides_on_no_decoder() -> None:
+    def answering(wrong: int) -> Any:
+        return np.eye(2, dtype=np.float32)[(np.arange(1000) < wrong).astype(int)]
+
+    measured, targets = RowPipeline(), np.zeros(1000, np.int64)
+    rounds = {
+        "pillow": named(dict(turns(1.0, STAGE_SECONDS))),
+        "pillow_draft": named(dict(turns(0.5, STAGE_SECONDS))),
+    }
+    measured.restore(RawPipeline(rounds=rounds, answers={}))  # type: ignore[arg-type]
+    for baseline in (answering(0), None):  # the second batch has none
+        others = answering(300), baseline
+        measured.add_answers("pillow_draft", answering(300), others, targets, 1000)
+    restored = RowPipeline()
+    restored.restore(measured.raw())
+    for row in (measured, restored):
+        timed = row.figures(None, 0.01)[1]
+        assert timed.answers is not None
+        assert timed.answers.images == 2000
+        assert timed.against_baseline is None
+        assert timed.keeps_budget
+
+
+@pytest.mark.parametrize("pipelines", [0, 1, 12])
+def test_the_warm_ups_of_all_pipelines_share_a_part_of_a_process(pipelines: int) -> None:
+    options = replace(OPTIONS, max_seconds=60.0, processes=5, warmup_seconds=2.0)
+    limited = with_limited_warmup(options, pipelines)
+    assert limited.warmup_seconds * max(1, pipelines) == pytest.approx(WARMUP_SHARE * 12)
+    assert replace(limited, warmup_seconds=2.0) == options
+    assert with_limited_warmup(replace(options, warmup_seconds=0.001), 1).warmup_seconds == 0.001
+
+
 def test_every_decoder_is_compared_with_the_baseline_too(well_behaved: Run, tmp_path: Path) -> None:
     measured = measure(well_behaved, Files(tmp_path / "files", 48), OPTIONS, silent)
     for row in measured.rows:
@@ -445,7 +477,8 @@ def test_pipelines_are_warmed_up_in_each_process_and_marked_where_they_stay_cold
             assert kinds == [protocol.HoldFiles, protocol.WarmUp, *turns_only]
             assert turns_only
             assert of_files[1].files == of_files[2].files
-            share = WARMUP_SHARE * options.max_seconds / options.processes
+            # The two rows have equal parts.
+            share = WARMUP_SHARE * options.max_seconds / options.processes / 2
             assert of_files[1].max_seconds == min(options.warmup_seconds, share)
     for row in measured.rows:
         for timed in row.pipeline:

@@ -37,6 +37,7 @@ class FakeRow:
         )
         self.runtime = figures.get("runtime")
         self.ok = True
+        self.embedded = SimpleNamespace(is_answering=False)
         self.rounds: dict[int, dict[int, Turn]] = {}
         self.generator = np.random.default_rng(len(name))
         self.process = 0
@@ -329,8 +330,12 @@ def test_rows_are_not_compared_with_a_baseline_that_failed_meanwhile() -> None:
 class TimedRow(FakeRow):
     """A row whose pipelines are logged too."""
 
+    pipeline: Any = SimpleNamespace(reason=None)
+    warmup_seconds = 0.0  # limit of its warm-up
+
     def time_pipeline(self, files: Any, number: int, options: BenchmarkOptions) -> None:
         assert not self.begun
+        self.warmup_seconds = options.warmup_seconds
         self.log.append(("pipeline", number, self.name))
 
 
@@ -400,6 +405,22 @@ def test_an_imprecise_pipeline_asks_for_no_process_where_the_call_decides() -> N
     log: list[Any] = []
     rows = [PipelineRow("eager", log), PipelineRow("restless", log, noise=0.2)]
     assert run_pipelines(rows, log, objective="latency") == [PROCESSES_BEFORE_FIRST_CHECK] * 2
+
+
+@pytest.mark.parametrize(("embedded", "failed", "parts"), [(0, 0, 12), (3, 0, 15), (3, 4, 11)])
+def test_the_warm_ups_of_many_rows_leave_the_time_of_a_process_to_its_turns(
+    embedded: int, failed: int, parts: int
+) -> None:
+    log: list[Any] = []
+    rows: Any = [TimedRow(f"row {number}", log) for number in range(12)]
+    for row in rows[:embedded]:
+        row.embedded = SimpleNamespace(is_answering=True)
+    for row in rows[12 - failed :]:
+        row.pipeline = SimpleNamespace(reason="it broke")
+    options = BenchmarkOptions(rounds=1, processes=5, max_seconds=60.0)
+    schedule = Schedule(rows, options, lambda *_: None, clock=lambda: 0.01 * len(log))
+    schedule.run([IMAGES], files=pictures(are_files=True))
+    assert [row.warmup_seconds for row in rows] == pytest.approx([0.02 * 12 / parts] * 12)
 
 
 def test_pipelines_without_that_of_the_baseline_get_all_processes() -> None:

@@ -62,6 +62,17 @@ def test_the_files_of_all_runs_stand_in_a_table_of_their_own(tmp_path: Path) -> 
     assert "| a CPU, 8 threads |" in markdown_page(comparison(tmp_path))
 
 
+def test_a_time_of_calls_beside_one_of_files_is_told(tmp_path: Path) -> None:
+    older = measured(0.03)
+    keep(tmp_path, "new", measured(0.012))
+    keep(tmp_path, "another", measured(0.013))
+    assert "image file once" not in markdown_page(comparison(tmp_path))
+    del older["rows"][1]["embedded"]["pipeline"]["files_of_round"]
+    keep(tmp_path, "old", older)
+    for page in (markdown_page(comparison(tmp_path)), html_page(comparison(tmp_path))):
+        assert "each image file once in another, new, and each call in old" in page
+
+
 def test_without_such_a_file_nothing_is_said_of_them(tmp_path: Path) -> None:
     keep(tmp_path, "plain", results(file("eager", 0.008, 0.95)))
     for page in (markdown_page(comparison(tmp_path)), html_page(comparison(tmp_path))):

@@ -398,6 +398,33 @@ def test_a_bundle_ships_the_fastest_decoder_that_keeps_the_budget(
     assert "simplejpeg" not in (named / "requirements.lock").read_text()
 
 
+@pytest.mark.parametrize(
+    ("answers", "in_all", "remedy"),
+    [
+        ("pass", "fail", "name another decoder or another format, or leave it at pillow"),
+        ("pass", "inconclusive", "pillow; about 9,000 test images would settle it"),
+        ("fail", "pass", "name another decoder or another format, or leave it at pillow"),
+        ("inconclusive", "fail", "pillow; about 7,000 test images would settle it"),
+    ],
+)
+def test_a_decoder_that_did_not_pass_is_refused_with_what_helps(
+    answers: str, in_all: str, remedy: str
+) -> None:
+    drafted = planted.drafted(
+        answers={"verdict": answers, "images_needed": 7000},
+        against_baseline={"verdict": in_all, "images_needed": 9000},
+    )
+    row = convert(planted.row("onnx_int8", pipeline=[planted.pipeline(), drafted]), Row)
+    options = BundleOptions("model.zip", decoder="pillow_draft")
+    with pytest.raises(UsageError) as refused:
+        decoders.chosen("onnx_int8", row, options, {})
+    assert str(refused.value).endswith(remedy)
+    assert "benchmark.decoders" not in str(refused.value)
+    unscored = convert(planted.row("onnx_int8", pipeline=[planted.pipeline()]), Row)
+    with pytest.raises(UsageError, match=r"measure the run's JPEGs with benchmark\.decoders="):
+        decoders.chosen("onnx_int8", unscored, options, {})
+
+
 def test_a_decoder_that_is_missing_here_is_refused_by_name_and_never_chosen(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -474,6 +474,11 @@ def test_the_pipelines_of_an_exam_are_warmed_up_in_each_process_and_count_each_f
     assert measured.pipelines[4].files == [8, 9, 0, 1]
     cold = latencies.cell(measured.pipelines, warm=measured.pipeline_warm)
     assert ("cold" in cold["unstable"]) == (not is_warm)
+    # The rounds of calls have used the time of the session, but not that of this warm-up.
+    limits = [request["max_seconds"] for name, request in asked if name == "warm_up_files"]
+    assert min(limits) > 0
+    first = limits[0] / measure.PIPELINE_WARMUP_SHARE  # the time of a session
+    assert 0.8 * 20 / measure.PROCESSES < first <= 20 / measure.PROCESSES
     assert cold["p90_s"] is None  # of ten files
 
 

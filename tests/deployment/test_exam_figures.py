@@ -197,7 +197,6 @@ def test_a_bundle_and_the_report_name_the_same_stages_and_limits() -> None:
         memory_peak.STEADY,
     )
     assert session.MOST_UNEXPLAINED == pipeline.MOST_UNEXPLAINED
-    assert session.LEAST_WINDOWS == pipeline.LEAST_WINDOWS
     assert (session.IDLE_CHECK_SECONDS, session.IDLE_SHARE, session.IDLE_CEILING_SECONDS) == (
         idle._CHECK_SECONDS,
         idle._SHARE,

@@ -121,59 +121,25 @@ def test_all_files_of_a_turn_are_taken_equally_often(monkeypatch: pytest.MonkeyP
         assert fast.decoded[-18:] == [0, 1, 2] * 6
 
 
-@pytest.mark.parametrize(
-    ("seconds", "is_warm", "windows"),
-    [
-        ([1.0, 1.0, 1.0, 1.0], True, 2),  # of the first two
-        ([4.0, 2.0, 1.0, 1.0], True, 4),
-        ([4.0, 2.0, 2.5, 1.0], True, 3),  # no direction any more
-        ([32.0, 16.0, 8.0, 4.0, 2.0, 1.0], False, 5),  # the time is up
-    ],
-)
-def test_the_warm_up_of_files_takes_whole_passes_until_the_speed_has_no_direction(
-    monkeypatch: pytest.MonkeyPatch, seconds: list[float], is_warm: bool, windows: int
+@pytest.mark.parametrize("is_warm", [True, False])
+def test_a_warm_up_takes_the_chosen_files_once_and_then_the_first_of_them(
+    monkeypatch: pytest.MonkeyPatch, *, is_warm: bool
 ) -> None:
     planted = Planted(monkeypatch)
-    network, calls = planted.network, iter(value for value in seconds for _ in range(3))
+    network, calls = planted.network, iter([1.0] * 5 if is_warm else 0.9 ** np.arange(20))
     plain = Network.__call__
 
     def slower(self: Network, images: Any) -> Any:
-        self.seconds = next(calls)
+        self.seconds = float(next(calls))
         return plain(self, images)
 
     monkeypatch.setattr(Network, "__call__", slower)
-    most = 3 * sum(seconds[:4]) + 0.5 if not is_warm else 1000.0
-    answer = planted.pipeline.warm_up([2, 0, 1], tolerance=0.02, max_seconds=most)
+    answer = planted.pipeline.warm_up([2, 0, 1], tolerance=0.02, max_seconds=7.0)
     assert answer.warm == is_warm
-    assert planted.decoded == [2, 0, 1] * windows
-    assert answer.seconds == network.now == 3 * sum(seconds[:windows])
-
-
-@pytest.mark.parametrize("seconds", [[9.0, 5.0, 2.0], [9.0, 2.0, 2.0]])
-def test_slow_files_get_three_windows_beyond_the_limit_of_the_warm_up(
-    monkeypatch: pytest.MonkeyPatch, seconds: list[float]
-) -> None:
-    planted = Planted(monkeypatch)
-    made = iter([value / 3 for value in seconds for _ in range(3)])
-
-    def once(*_: Any) -> tuple[float, list[float]]:
-        planted.network.now += (taken := next(made))
-        return taken, []
-
-    monkeypatch.setattr(planted.pipeline, "once", once)
-    answer = planted.pipeline.warm_up([0, 1, 2], tolerance=0.02, max_seconds=0.0)
-    assert answer.warm == (seconds[-1] == seconds[-2])
-    assert next(made, None) is None
-
-
-def test_a_window_of_few_fast_files_is_as_long_as_one_of_calls(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    planted = Planted(monkeypatch, infer=0.02)
-    assert planted.pipeline.warm_up([1], tolerance=0.02, max_seconds=1.0).warm
-    assert len(planted.decoded) == 2 * max(pipeline.WINDOW_CALLS, 3)
-    # Of other passes the windows would have had other files, of another size.
-    assert {*planted.decoded} == {1}
+    assert answer.seconds == network.now
+    assert planted.decoded[:3] == [2, 0, 1]
+    assert {*planted.decoded[3:]} == {2}
+    assert is_warm == (len(planted.decoded) == 5)
 
 
 @pytest.mark.parametrize(("beside", "is_refused"), [(0.01, False), (0.2, True)])

@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from src.backends.base import Profile
-from src.shipped import session
 from src.worker import protocol
 from src.worker.energy import EnergyMeter
-from src.worker.stopwatch import TURN_WARMUP_SECONDS, WINDOW_CALLS, Stopwatch, is_steady
+from src.worker.stopwatch import TURN_WARMUP_SECONDS, WINDOW_CALLS, Stopwatch
 
 IMAGES = np.zeros((1, 3, 2, 2), np.float32)
 
@@ -68,15 +67,6 @@ def test_warm_up_ends_when_windows_that_never_agree_have_no_direction() -> None:
     windows = [[seconds] * WINDOW_CALLS for seconds in (4.0, 2.0, 1.0, 1.25)]
     answer = Fake(chain.from_iterable(windows)).stopwatch().warm_up(0.02, 1000)
     assert answer == protocol.WarmedUp(warm=True, seconds=8.25 * WINDOW_CALLS)
-
-
-def test_the_warm_up_of_a_bundle_has_the_same_rule() -> None:
-    generator = np.random.default_rng(0)
-    for _ in range(200):
-        medians = [
-            float(value) for value in generator.uniform(0.97, 1.03, generator.integers(2, 5))
-        ]
-        assert session.is_steady(medians, 0.02) == is_steady(medians, 0.02)
 
 
 def test_warm_up_that_never_settles_is_marked_at_its_ceiling() -> None:

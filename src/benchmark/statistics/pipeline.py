@@ -45,7 +45,8 @@ def figures(
         speedup: of the whole over the baseline's with the reference decoder.
         over_reference: of the whole over the row's own with the reference decoder.
         answers: the comparison with the reference decoder; None for the reference itself.
-        against_baseline: the comparison with the baseline after the reference decoder.
+        against_baseline: the comparison with the baseline after the reference decoder; None where
+            the baseline did not answer all images.
         warm: the warm-up of every process reached a steady speed.
     """
     files = [turn.files for turn in rounds.values() if turn.files is not None]
@@ -91,6 +92,18 @@ def added(
         lost=sums.lost + int((was_right & ~right).sum()),
         gained=sums.gained + int((right & ~was_right).sum()),
     )
+
+
+def complete(sums: AnswerSums | None, answers: AnswerSums | None) -> AnswerSums | None:
+    """Return the counts beside the baseline if they are of all images; None otherwise.
+
+    A baseline that fails while the images are scored has answered the first ones only.
+
+    Args:
+        sums: the counts beside the baseline.
+        answers: the counts beside the row itself, of all images.
+    """
+    return sums if sums and answers and sums.images == answers.images else None
 
 
 def compared(sums: AnswerSums, max_drop: float) -> DecoderAnswers:

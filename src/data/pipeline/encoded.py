@@ -26,7 +26,7 @@ from src.shipped import jpeg_decoders, predict_images
 from src.shipped.decoder_names import PACKAGES
 from src.shipped.jpeg_decoders import MissingDecoderError
 
-_MOST_BYTES = 32_000_000  # of a sample, unless one file is larger
+MOST_BYTES = 32_000_000  # of a sample, unless one file is larger
 
 
 class ImagesOfSplit(Protocol):
@@ -66,19 +66,22 @@ def sample(
     contents: list[bytes] = []
     for position in positions.tolist():
         content = content_of(images, position)
-        if contents and sum(map(len, contents)) + len(content) > _MOST_BYTES:
+        if contents and sum(map(len, contents)) + len(content) > MOST_BYTES:
             break
         # Decoded once here, so that a damaged file fails with its name and not within a row.
         _require_readable(content, images.images.name(int(images.indices[position])))
         contents.append(content)
     facts = _facts(split, contents, are_files=isinstance(images.images, ImageFiles))
+    if len(contents) < len(positions):
+        facts = msgspec.structs.replace(facts, limited_to_bytes=MOST_BYTES)
     return EncodedImages(contents, facts, Preprocessing.of(preprocessing).facts())
 
 
 def facts_of(images: EncodedImages, positions: Sequence[int]) -> ImageSample:
     """Return the description of some files of a sample, at least one."""
     contents = [images.contents[position] for position in positions]
-    return _facts(images.facts.split, contents, are_files=images.facts.are_files)
+    facts = _facts(images.facts.split, contents, are_files=images.facts.are_files)
+    return msgspec.structs.replace(facts, limited_to_bytes=images.facts.limited_to_bytes)
 
 
 def applies(decoder: Decoder, images: EncodedImages) -> bool:

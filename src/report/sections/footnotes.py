@@ -10,6 +10,7 @@ from src.report.sections.int8_slowdown import explanations
 from src.report.sections.measurements import cause_of
 from src.report.sections.rows import measured, memory_of, name_of
 from src.run.folder import LAST
+from src.run.latency import Cell as Timing
 from src.run.results import Results
 from src.run.row import Row
 
@@ -17,7 +18,9 @@ _CAUSES = {
     "steal": "the hypervisor gave over 2 % of the time to other machines",
     "busy": "other processes used over 0.15 cores, and with the threads over half of all",
     "clock": "the processor's frequency changed by over 5 %",
-    "cold": "no steady speed was reached in benchmark.warmup_seconds",
+    "cold": "calls still became faster at the end of the warm-up, which takes at most "
+    "benchmark.warmup_seconds, and before a time from the image file to the label also a small "
+    "share of benchmark.max_seconds",
     "spread": "the interquartile range is over a tenth of the median, for no cause that was seen",
 }
 
@@ -46,13 +49,21 @@ def footnotes(results: Results, *, with_unmeasured: bool = True) -> Iterator[str
     yield from verdicts.beyond_rounding(results)
     yield from verdicts.other_function(results)
     causes = {cause_of(cell) for row in results.rows for cell in row.latency}
-    causes |= {pipeline.cause_of(timed.whole) for row in results.rows for timed in row.pipeline}
+    causes |= {pipeline.cause_of(whole) for whole in _whole_times(results)}
     for cause, meaning in _CAUSES.items():
         if cause in causes:
             yield f"{UNSTABLE}{cause}: unstable, {meaning}"
     yield from speedups.notes(results)
     yield from explanations(results)
     yield from _about_rows(results)
+
+
+def _whole_times(results: Results) -> Iterator[Timing]:
+    """Yield the times from the image file to the label, with those of the embedded files."""
+    for row in results.rows:
+        yield from (timed.whole for timed in row.pipeline)
+        if row.embedded and row.embedded.pipeline:
+            yield row.embedded.pipeline.whole
 
 
 def _about_rows(results: Results) -> Iterator[str]:

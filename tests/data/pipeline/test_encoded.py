@@ -52,9 +52,15 @@ def test_a_sample_is_bounded_in_bytes_and_never_empty(
 ) -> None:
     split = split_of(tmp_path, [(80, 60)] * 5)
     size = Path(split.images.paths[0]).stat().st_size
-    monkeypatch.setattr(encoded, "_MOST_BYTES", 3 * size)
-    assert 1 <= len(encoded.sample("test", split, 5, RULE).contents) < 5
-    monkeypatch.setattr(encoded, "_MOST_BYTES", 1)
+    assert encoded.sample("test", split, 5, RULE).facts.limited_to_bytes is None
+    monkeypatch.setattr(encoded, "MOST_BYTES", 3 * size)
+    cut = encoded.sample("test", split, 5, RULE)
+    assert 1 <= len(cut.contents) < 5
+    assert cut.facts.limited_to_bytes == 3 * size
+    assert encoded.facts_of(cut, [0]).limited_to_bytes == 3 * size  # of those that were timed
+    # The number that was asked for ends it.
+    assert encoded.sample("test", split, 1, RULE).facts.limited_to_bytes is None
+    monkeypatch.setattr(encoded, "MOST_BYTES", 1)
     assert len(encoded.sample("test", split, 5, RULE).contents) == 1
 
 

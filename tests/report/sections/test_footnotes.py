@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.report.pages import cells, footnotes, main_table, report
-from tests.report.planted import FAILED, latency, results, row
+from tests.report.planted import FAILED, embedded, latency, pipeline, results, row
 
 
 def test_only_an_fp32_file_beyond_rounding_has_a_footnote_on_it() -> None:
@@ -34,6 +34,18 @@ def test_an_unstable_cell_is_marked_with_its_cause_and_the_mark_explained() -> N
     assert cells(measured, "eager")["batch 1 p50 ms"] == "10.00 ~busy"
     assert [note for note in footnotes(measured) if note.startswith("~busy: unstable")]
     assert not list(footnotes(results(row("eager"))))
+
+
+@pytest.mark.parametrize("place", ["call", "pipeline", "embedded"])
+def test_a_cold_cell_is_explained_wherever_it_is_shown(place: str) -> None:
+    cold = {"stable": False, "unstable": ["cold"]}
+    timed, file, calls = pipeline(), embedded("onnx_embedded"), latency(1, 0.01)
+    whole = {"call": calls, "pipeline": timed["whole"], "embedded": file["pipeline"]["whole"]}
+    whole[place] |= cold
+    measured = results(row("eager", latency=[calls], pipeline=[timed], embedded=file))
+    (note,) = [note for note in footnotes(measured) if note.startswith("~cold: unstable")]
+    assert "benchmark.warmup_seconds" in note
+    assert "benchmark.max_seconds" in note
 
 
 def test_a_row_that_used_the_cpu_between_its_turns_has_a_footnote() -> None:

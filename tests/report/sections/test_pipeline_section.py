@@ -257,6 +257,12 @@ def test_the_notes_say_what_was_timed() -> None:
     assert "encoded as PNG, as the data set has no files" in encoded
 
 
+def test_a_sample_that_its_bytes_cut_is_told() -> None:
+    assert "MB at most" not in " ".join(section(measured(pipeline())).notes)
+    cut = " ".join(section(measured(pipeline(), limited_to_bytes=32_000_000)).notes)
+    assert "held in memory, 32 MB at most, which ended the sample" in cut
+
+
 def test_all_pages_show_the_pipeline_and_none_does_without_one(tmp_path: Path) -> None:
     content = measured(pipeline(), drafted())
     made = report(content)
