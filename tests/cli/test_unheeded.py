@@ -49,7 +49,7 @@ def lines(*words: str) -> list[str]:
         (
             "trainer: {max_epochs: 3}",
             ["model=timm/lcnet_050"],
-            "model=timm/lcnet_050 sets trainer.max_epochs=8, not as mine.yaml does: write "
+            "model=timm/lcnet_050 sets trainer.max_epochs=12, not as mine.yaml does: write "
             "trainer.max_epochs=3 on the command line, or leave model=timm/lcnet_050 out",
         ),
     ],
@@ -119,7 +119,7 @@ def test_variables_of_lightning_that_have_no_effect_are_told(
     monkeypatch.setenv("PL_TRAINER_OF_ANOTHER_PROGRAM", "2")
     assert lines() == [
         "the variable PL_TRAINER_DEVICES has no effect: write trainer.devices=2",
-        "the variable PL_TRAINER_MAX_EPOCHS has no effect: write $'trainer.max_epochs=5\\n6'",
+        "the variable PL_TRAINER_MAX_EPOCHS has no effect: write $'trainer.max_epochs=5\\x0a6'",
     ]
 
 
