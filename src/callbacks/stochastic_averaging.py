@@ -46,6 +46,8 @@ class StochasticAveraging(Callback):
         self._is_saved |= trainer.fit_loop._skip_backward  # noqa: SLF001  # its one more epoch
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return  # a try keeps no weights
         has_begun = any(callback.n_averaged for callback in _averages(trainer))
         if has_begun and not self._is_saved and trainer.is_global_zero:
             open_console().print(

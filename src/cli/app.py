@@ -135,7 +135,7 @@ class CLI(SubcommandCLI):
         trainer = super().instantiate_trainer(**kwargs)
         default_callbacks.put_saving_last(trainer)
         processes.check(trainer)
-        torch_threads.limit(trainer.num_devices)
+        torch_threads.limit(trainer.num_devices, is_launched=trainer.strategy.launcher is not None)
         return trainer
 
     def _open_run(self, root: Path) -> None:

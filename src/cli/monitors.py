@@ -18,6 +18,7 @@ from src.models.metrics import mode_of
 
 # Callbacks of these packages log no metric that another one could watch.
 _WITHOUT_METRICS = ("lightning.", "src.")
+_OWN_CLASSIFIERS = "src."  # log METRICS and no others
 _OF_VALIDATION = "val/"
 
 
@@ -29,7 +30,7 @@ class _Monitor:
         group: the option group of both, as in ``checkpoint.monitor``.
         metric: its name; None if nothing is watched.
         mode: ``min`` or ``max``; None if it is chosen by the metric.
-        is_metric_known: False if a callback of the user may log it.
+        is_metric_known: False if a callback or a classifier of the user may log it.
     """
 
     group: str
@@ -111,6 +112,8 @@ def _of_callbacks(config: Any) -> Iterator[_Monitor]:
 
 
 def all_metrics_are_known(config: Any) -> bool:
-    """Return False if a callback of the user may log a metric of its own."""
+    """Return False if a callback or a classifier of the user may log a metric of its own."""
     callbacks = as_list(config.trainer.callbacks)
-    return all(str(each.class_path).startswith(_WITHOUT_METRICS) for each in callbacks)
+    return str(config.model.class_path).startswith(_OWN_CLASSIFIERS) and all(
+        str(each.class_path).startswith(_WITHOUT_METRICS) for each in callbacks
+    )

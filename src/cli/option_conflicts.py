@@ -79,8 +79,9 @@ def check(config: Any, subcommand: str, args: Sequence[str]) -> None:
         )
     _check_taken_from_data(args)
     _check_minimums(config)
-    _check_least_lengths(config.trainer)
-    if subcommand != "fit":
+    if subcommand == "fit":
+        _check_least_lengths(config.trainer)
+    else:
         fit_only.require_none(subcommand, args)
     _check_profiler(config, args)
     _check_published_weights(config, args)

@@ -134,12 +134,13 @@ def _wrong_value(message: str, key: str, see_help: str) -> UsageError:
     value = _GOT.search(message)
     if key and expected and value:
         brackets = "write " + quoting.shell(f"{key}=[{value[1].strip('()')}]")
-        takes_several = {"list", "tuple"} & set(expected) and value[1] and "[" not in value[1]
+        # A tuple has a fixed length, so brackets around one value would be wrong, too.
+        takes_several = "list" in expected or ("tuple" in expected and "," in value[1])
         return UsageError(
             key,
             expected=" or ".join(expected),
             found=value[1] or "nothing",
-            remedy=brackets if takes_several else see_help,
+            remedy=brackets if takes_several and value[1] and "[" not in value[1] else see_help,
         )
     return UsageError(
         key or "command line",

@@ -66,7 +66,10 @@ def require_name(configs: Path, group: str, value: str) -> None:
     ending = os.path.splitext(value)[1].lower()  # noqa: PTH122  # the same
     path = quoting.shell(value)
     remedy = None
-    if ending in _CONFIGURATIONS:
+    stem = os.path.splitext(os.path.basename(value))[0]  # noqa: PTH119, PTH122  # the same
+    if ending in _CONFIGURATIONS and not exists and stem in names(configs, group):
+        remedy = f"did you mean {group}={stem}?"
+    elif ending in _CONFIGURATIONS:
         remedy = f"a file of options is given by --config {path}"
     elif group == "data" and ending in _LISTS:
         remedy = f"write data=csv data.file={path}"

@@ -17,8 +17,8 @@ from src.data.class_folders import (
     trained_classes,
     without_labels,
 )
-from src.data.classes import mirrored_names, require_classes, similar_names
-from src.data.folder_walk import Folder, note_on, read_folder
+from src.data.classes import alike, mirrored_names, require_classes, similar_names
+from src.data.folder_walk import Folder, has_image, note_on, read_folder, unread_images
 from src.data.pipeline.split import SPLITS, Split, splits_named
 from src.errors import UsageError, one_line
 from src.system import quoting
@@ -61,8 +61,9 @@ def read_layout(root: Path) -> Layout:
         UsageError: the layout is ambiguous, or a class has no training images.
     """
     listed = read_folder(root)
-    _require_no_packed_images(listed)
-    notes = _splits_beside(root)
+    if not listed.count:
+        _explain_no_image(listed)
+    notes = _splits_beside(root, listed)
     top = innermost(listed)
     if top.path != str(root):
         notes.append(f"the images are those in {top.path}, the only folder that holds some")
@@ -89,14 +90,19 @@ def read_layout(root: Path) -> Layout:
     return layout
 
 
-def _require_no_packed_images(top: Folder) -> None:
-    """Refuse a folder whose images are packed into other files, as data sets are published.
+def _explain_no_image(top: Folder) -> None:
+    """Refuse a folder without an image that has links out of it, or files that hold images.
+
+    Data sets are published as archives and other files of many images.
 
     Raises:
-        UsageError: it has such files and no image.
+        UsageError: it has these.
     """
+    for folder in top.walk():
+        if folder.problems:
+            raise folder.problems[0]
     kinds = {kind for folder in top.walk() for kind in folder.passed_over}
-    if top.count or not any(kind.startswith(_PACKED) for kind in kinds):
+    if unread_images([top]) or not any(kind.startswith(_PACKED) for kind in kinds):
         return
     is_archive = all(kind.startswith(_ARCHIVES) for kind in kinds if kind.startswith(_PACKED))
     raise UsageError(
@@ -107,25 +113,51 @@ def _require_no_packed_images(top: Folder) -> None:
     )
 
 
-def _splits_beside(root: Path) -> list[str]:
-    """Return a line if ``root`` is one split of a data set, as other tools take each of them."""
+def _splits_beside(root: Path, listed: Folder) -> list[str]:
+    """Return a line if ``root`` is one split of a data set, as other tools take each of them.
+
+    The other splits are folders beside it that have images in class folders of the same names.
+    """
+    classes = {alike(inner.name) for inner in listed.folders if inner.count}
     folder = Path(os.path.abspath(root))  # noqa: PTH100  # resolve() would follow a link
     try:
         with os.scandir(folder.parent) as entries:
-            names = [entry.name for entry in entries if entry.is_dir()]
+            # A link may lead out of the folder above, which data.root=PATH would refuse.
+            names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
     except OSError:
         return []  # a folder above the images need not be readable
     named = splits_named(names)
-    others = [name for name in sorted(named) if named[name] != named.get(folder.name)]
-    if folder.name not in named or not others:
+    if folder.name not in named:
+        return []
+    others = [
+        name
+        for name in sorted(named)
+        if named[name] != named[folder.name] and _has_classes(folder.parent / name, classes)
+    ]
+    if not others or "train" not in {named[name] for name in (folder.name, *others)}:
         return []
     paths = ", ".join(str(folder.parent / name) for name in others[:_NAMED])
     return [
         one_line(
-            f"{root} is named like a split, and {paths} beside it is not used: "
-            f"data.root={quoting.shell(str(folder.parent))} uses all of them"
+            f"{root} is named like a split, and {paths} beside it, with class folders of the same "
+            f"names, {'is' if len(others) == 1 else 'are'} not used: if these are splits of one "
+            f"data set, set data.root={quoting.shell(str(folder.parent))}"
         )
     ]
+
+
+def _has_classes(folder: Path, classes: set[str]) -> bool:
+    """Return True if a folder has one of the class folders, and images in it."""
+    try:
+        with os.scandir(folder) as entries:
+            paths = [
+                entry.path
+                for entry in entries
+                if alike(entry.name) in classes and entry.is_dir(follow_symlinks=False)
+            ]
+        return any(has_image(path) for path in paths[:_NAMED])
+    except OSError:
+        return False  # it need not be readable
 
 
 @dataclass

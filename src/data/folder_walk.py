@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ _TEXT = frozenset({".csv", ".html", ".json", ".log", ".md", ".py", ".txt", ".xml
 _NO_FOLDER = "unpack an archive and name its folder; for a CSV file write data=csv data.file=PATH"
 _NAMED = 6  # kinds of files in a line
 _NAMED_FOLDERS = 3  # folders of output in a line
+_LOOKED_AT = 1000  # entries of a folder in which one image is looked for
 
 
 @dataclass
@@ -117,6 +119,20 @@ def read_folder(path: Path, argument: str = "data.root") -> Folder:
             folder.folders = [inner for inner in folder.folders if not inner.is_output]
         folder.count = len(folder.images) + sum(inner.count for inner in folder.folders)
     return top
+
+
+def has_image(folder: str) -> bool:
+    """Return True if a file in a folder has the name of an image, among the first ones listed.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    known = endings()
+    with os.scandir(folder) as entries:
+        return any(
+            ending_of(entry.name) in known and not is_passed_over(entry.name)
+            for entry in itertools.islice(entries, _LOOKED_AT)
+        )
 
 
 def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> None:

@@ -55,6 +55,8 @@ SHORT_TRAINING = (
 
 # All parts train, as in most epochs of a training that begins with frozen ones.
 UNFROZEN = ("finetune.freeze_epochs=0", "finetune.unfreeze_epochs=0")
+# The least length of the user's training, which is above these few steps.
+NO_LEAST_LENGTH = ("trainer.min_epochs=null", "trainer.min_steps=null")
 
 _FIXED = ("trainer.default_root_dir=", "twin=")
 _ROOT = Path(__file__).parents[2]
@@ -114,6 +116,7 @@ class Request:
             *self.words,
             *SHORT_TRAINING,
             *UNFROZEN,
+            *NO_LEAST_LENGTH,
             f"trainer.default_root_dir={root}",
         ]
 

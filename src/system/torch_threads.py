@@ -9,7 +9,7 @@ from src.system import machine
 _VARIABLE = "OMP_NUM_THREADS"
 
 
-def limit(processes: int = 1) -> None:
+def limit(processes: int = 1, *, is_launched: bool = False) -> None:
     """Let torch start no more threads than this process may use cores.
 
     By default torch starts a thread for each core of the machine or of the affinity mask. The quota
@@ -19,6 +19,8 @@ def limit(processes: int = 1) -> None:
     Args:
         processes: number of processes that share the cores. Lightning divides the cores of the
             affinity mask between them, unless the variable is set.
+        is_launched: a launcher of Lightning starts the training. It sets the threads of each
+            process anew, also of a single one, as on each of several machines.
     """
     import torch
 
@@ -28,5 +30,5 @@ def limit(processes: int = 1) -> None:
     threads = max(1, cores // processes)
     if torch.get_num_threads() > threads:
         torch.set_num_threads(threads)
-    if processes > 1 and cores < len(machine.usable_core_numbers()):
+    if is_launched and cores < len(machine.usable_core_numbers()):
         os.environ[_VARIABLE] = str(threads)

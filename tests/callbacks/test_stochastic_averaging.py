@@ -64,6 +64,8 @@ def test_an_average_that_is_saved_is_no_line(
 ) -> None:
     fit(tmp_path, max_epochs=3)
     assert "StochasticWeightAveraging" not in capsys.readouterr().out
+    fit(tmp_path, fast_dev_run=2)
+    assert "StochasticWeightAveraging" not in capsys.readouterr().out
     averages = trainer(tmp_path, callbacks=[StochasticAveraging()])
     averages.fit(TinyNet(), loader(), loader())
     assert "StochasticWeightAveraging" not in capsys.readouterr().out

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from src.cli import grammar, sweep
+from src.cli import data_sets, grammar, sweep
 from src.cli.presets import nearest
 from src.errors import UsageError
 from tests.cli.test_app import parse
@@ -18,6 +18,7 @@ def folder(elsewhere: Path) -> Path:
     for name in ("photos/cat", "lightning_logs/resnet34/version_0", "digits"):
         (elsewhere / name).mkdir(parents=True)
     (elsewhere / "my labels.csv").touch()
+    (elsewhere / "convnext_t.yaml").touch()
     return elsewhere
 
 
@@ -30,6 +31,10 @@ def folder(elsewhere: Path) -> Path:
         ("data=my labels.csv", "write data=csv data.file='my labels.csv'"),
         ("data=data.yaml", "a file of options is given by --config data.yaml"),
         ("model=my.yml", "a file of options is given by --config my.yml"),
+        ("model=resnet34.yaml", r"did you mean model=resnet34\?"),
+        ("experiment=finetune.yaml", r"did you mean experiment=finetune\?"),
+        ("data=configs/data/cifar10.yml", r"did you mean data=cifar10\?"),
+        ("model=convnext_t.yaml", r"a file of options is given by --config convnext_t\.yaml"),
         ("model=yolo11n-cls.pt", "name the network, and add model.weights=yolo11n-cls.pt"),
         ("model=runs/w.safetensors", "add model.weights=runs/w.safetensors to begin with it$"),
         ("model=last.ckpt", "model.weights=last.ckpt to begin with it, or ckpt_path=last.ckpt"),
@@ -87,10 +92,31 @@ def test_a_name_behind_dashes_is_the_name_of_the_group() -> None:
         (["benchmark.batch_sizes=1,8"], r"write 'benchmark\.batch_sizes=\[1,8\]'"),
         (["data.mean=(0.5,0.5,0.5)"], r"write 'data\.mean=\[0\.5,0\.5,0\.5\]'"),
         (["data.mean=[a]"], "see python -m src.train fit --help"),
+        (["data.mean=0.5"], "found 0.5; see python -m src.train fit --help"),
+        (["trainer.max_epochs=1,2"], "found 1,2; see python -m src.train fit --help"),
     ],
 )
 def test_an_option_in_a_wrong_place_or_form_has_its_own_remedy(
     words: list[str], remedy: str
 ) -> None:
-    with pytest.raises(UsageError, match=rf"; found .*; .*({remedy})"):
+    with pytest.raises(UsageError, match=rf"; (found .*; )?.*({remedy})"):
         parse(*words)
+
+
+def test_a_message_passes_over_presets_whose_class_cannot_be_imported(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digits = (CONFIGS / "data" / "digits.yaml").read_text()
+    contents = {
+        "digits": digits,
+        "elsewhere": "data: {class_path: package_that_is_not_there.Images}",
+        "misspelt": digits.replace(".Digits", ".Digit"),
+        "options": "data: {init_args: {noise: 0.5}}",
+        "trainer": "trainer: {max_epochs: 3}",
+        "empty": "",
+    }
+    for name, content in contents.items():
+        (folder / f"{name}.yaml").write_text(content)
+    monkeypatch.setattr(data_sets, "_PRESETS", folder)
+    (folder / "convnext_t.yaml").unlink()
+    assert data_sets.data_sets_with("noise") == ["digits"]

@@ -16,6 +16,7 @@ STOPPING = "lightning.pytorch.callbacks.EarlyStopping"
 def configuration(*callbacks: Namespace, **trainer: Any) -> Namespace:
     settings = {"limit_val_batches": 1.0, "check_val_every_n_epoch": 1, **trainer}
     return Namespace(
+        model=Namespace(class_path="src.models.resnet34.ResNet34"),
         checkpoint=Namespace(monitor="val/top1", mode=None),
         trainer=Namespace(callbacks=list(callbacks) or None, **settings),
     )
@@ -65,3 +66,11 @@ def test_other_callbacks_are_accepted(right: Namespace) -> None:
 def test_a_metric_may_be_that_of_a_callback_of_the_user() -> None:
     own = Namespace(class_path="my_package.LogsMyScore", init_args=Namespace())
     monitors.check(configuration(own, callback("my/score", "max")))
+
+
+def test_a_metric_may_be_that_of_a_classifier_of_the_user() -> None:
+    config = configuration(callback("val/auc", "max"))
+    with pytest.raises(UsageError, match=r"^trainer\.callbacks\.monitor: .*; found val/auc"):
+        monitors.check(config)
+    config.model.class_path = "my_package.Net"
+    monitors.check(config)

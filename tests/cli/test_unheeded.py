@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from src.cli import grammar, unheeded
 from src.errors import UsageError
+from src.system import safe_yaml
 from tests.cli.test_app import parse
 from tests.conftest import CONFIGS
 
@@ -44,6 +46,12 @@ def lines(*words: str) -> list[str]:
             "experiment=finetune sets finetune.patience=5, not as mine.yaml does: write "
             "finetune.patience=9 on the command line, or leave experiment=finetune out",
         ),
+        (
+            "trainer: {max_epochs: 3}",
+            ["model=timm/lcnet_050"],
+            "model=timm/lcnet_050 sets trainer.max_epochs=12, not as mine.yaml does: write "
+            "trainer.max_epochs=3 on the command line, or leave model=timm/lcnet_050 out",
+        ),
     ],
 )
 def test_a_chosen_group_that_replaces_values_of_a_file_is_told(
@@ -70,6 +78,39 @@ def test_values_that_hold_are_no_line(content: str, words: list[str]) -> None:
     assert lines("--config", "mine.yaml", *words) == []
 
 
+@pytest.mark.parametrize(
+    ("option", "content", "choice"),
+    [
+        ("export.formats", "[eager, onnx_fp32]", "export=all"),
+        ("export.formats", "['it''s a format', \"two\\nlines\"]", "export=all"),
+        ("trainer.accelerator", "a$b 'c'", "trainer=cpu"),
+        ("trainer.accelerator", "null", "trainer=cpu"),
+        ("trainer.devices", "[0, 1]", "trainer=cpu"),
+        ("benchmark.enabled", "false", "benchmark=mine"),
+        ("benchmark.max_seconds", ".inf", "benchmark=mine"),
+        ("benchmark.max_seconds", "1.0e-05", "benchmark=mine"),
+    ],
+)
+def test_the_words_that_are_advised_mean_the_value_of_the_file(
+    option: str, content: str, choice: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group, _, name = option.partition(".")
+    (folder / "mine.yaml").write_text(f"{group}:\n  {name}: {content}\n")
+    presets = folder / "presets"
+    (presets / group).mkdir(parents=True)
+    chosen = presets / group / f"{choice.partition('=')[2]}.yaml"
+    chosen.write_text(f"{group}: {{{name}: another}}")
+    monkeypatch.setattr(unheeded, "_CONFIGS", presets)
+    [line] = unheeded.notices(["fit", "--config=mine.yaml", f"--config={chosen}"])
+    start, end = "does: write ", f" on the command line, or leave {choice} out"
+    shown = line[line.index(start) + len(start) : line.index(end)]
+    bash = ["bash", "-c", f"printf '%s\\0' {shown}"]
+    printed = subprocess.run(bash, capture_output=True, text=True, check=True).stdout
+    word = printed.removesuffix("\0")
+    assert word.startswith(f"{option}=")
+    assert safe_yaml.load(word.partition("=")[2]) == safe_yaml.load(content)
+
+
 def test_variables_of_lightning_that_have_no_effect_are_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -78,8 +119,26 @@ def test_variables_of_lightning_that_have_no_effect_are_told(
     monkeypatch.setenv("PL_TRAINER_OF_ANOTHER_PROGRAM", "2")
     assert lines() == [
         "the variable PL_TRAINER_DEVICES has no effect: write trainer.devices=2",
-        "the variable PL_TRAINER_MAX_EPOCHS has no effect: write trainer.max_epochs=5 6",
+        "the variable PL_TRAINER_MAX_EPOCHS has no effect: write $'trainer.max_epochs=5\\x0a6'",
     ]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["trainer.devices=4"],
+        ["--trainer.devices", "4"],
+        ["--trainer={devices: 4}"],
+        ["config=mine.yaml"],
+    ],
+)
+def test_a_variable_beside_its_option_is_no_line(
+    words: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("mine.yaml").write_text("trainer: {devices: 4}")
+    monkeypatch.setenv("PL_TRAINER_DEVICES", "2")
+    assert lines(*words) == []
+    assert len(lines("trainer=cpu")) == 1
 
 
 @pytest.mark.parametrize("unit", ["epochs", "steps"])
@@ -89,6 +148,12 @@ def test_a_least_length_above_the_largest_is_refused(unit: str) -> None:
     parse(f"trainer.min_{unit}=9", "trainer.max_epochs=-1", "trainer.max_steps=-1")
     with pytest.raises(UsageError, match=rf"^trainer\.min_{unit}: expected 4 or fewer, .*found 5"):
         parse(most, f"trainer.min_{unit}=5")
+
+
+@pytest.mark.parametrize("subcommand", ["validate", "test", "predict"])
+def test_the_length_of_a_training_does_not_matter_without_one(subcommand: str) -> None:
+    Path("mine.yaml").write_text("trainer: {min_epochs: 10, max_epochs: 20}")
+    assert parse(subcommand, "config=mine.yaml", "model=resnet34").trainer.max_epochs == 8
 
 
 @pytest.mark.parametrize(

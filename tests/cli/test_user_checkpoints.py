@@ -18,7 +18,8 @@ def configuration(**options: Any) -> Namespace:
     of_callback = Namespace(**{"dirpath": None, "filename": None, **options})
     callback = Namespace(class_path=CHECKPOINT, init_args=of_callback)
     other = Namespace(class_path="lightning.pytorch.callbacks.RichProgressBar")
-    return Namespace(trainer=Namespace(callbacks=[other, callback]))
+    model = Namespace(class_path="src.models.resnet34.ResNet34")
+    return Namespace(model=model, trainer=Namespace(callbacks=[other, callback]))
 
 
 @pytest.mark.parametrize("name", ["best", "last"])
@@ -50,6 +51,14 @@ def test_a_metric_in_a_name_that_is_never_logged_is_refused(
 def test_a_metric_in_a_name_may_be_that_of_a_callback_of_the_user() -> None:
     config = configuration(filename="{my_score}")
     config.trainer.callbacks.append(Namespace(class_path="my_package.LogsMyScore"))
+    user_checkpoints.check(config)
+
+
+def test_a_metric_in_a_name_may_be_that_of_a_classifier_of_the_user() -> None:
+    config = configuration(filename="{val/auc:.3f}")
+    with pytest.raises(UsageError, match=r"^trainer\.callbacks\.filename: .*found {val/auc}"):
+        user_checkpoints.check(config)
+    config.model.class_path = "my_package.Net"
     user_checkpoints.check(config)
 
 

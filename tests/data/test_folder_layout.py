@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from src.data import folder_walk
 from src.data.datasets.csv_file import CSVFile
 from src.data.datasets.image_folder import ImageFolder
 from src.data.pipeline.split import splits_named
@@ -326,12 +327,36 @@ def test_a_folder_of_packed_images_is_named_as_such(
         _ = ImageFolder(str(tmp_path)).class_names
 
 
+@pytest.mark.parametrize("place", ["cat", "train/cat", "train/cat/0.jpg"])
+def test_a_link_out_of_a_folder_with_an_archive_is_named(place: str, tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "photos", tmp_path / "elsewhere"
+    lay_out(elsewhere, "cat")
+    (root / place).parent.mkdir(parents=True)
+    (root / place).symlink_to(elsewhere / "cat" / ("0.jpg" if place.endswith("jpg") else ""))
+    (root / "photos.zip").write_bytes(b"packed")
+    with pytest.raises(UsageError, match=r"^data\.root: expected images within .*cat.*leads to"):
+        _ = ImageFolder(str(root)).class_names
+
+
+def test_images_that_need_a_library_beside_an_archive_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_walk, "can_read", lambda kind: kind != "HEIC")
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (tmp_path / "backup.zip").write_bytes(b"packed")
+    with pytest.raises(UsageError, match=r"^data\.root: .*none in .*cat .*install pillow-heif"):
+        _ = ImageFolder(str(tmp_path)).class_names
+
+
 @pytest.mark.parametrize(
     ("folders", "root", "beside"),
     [
         ("photos/train/cat photos/train/dog photos/val/cat photos/val/dog", "train", "val"),
         ("photos/Training/cat photos/Training/dog photos/Testing/cat", "Training", "Testing"),
         ("photos/val/cat photos/val/dog photos/train/cat photos/train/dog", "val", "train"),
+        ("photos/train/cat photos/train/dog photos/Test/CAT", "train", "Test"),
     ],
 )
 def test_splits_beside_the_folder_are_told(
@@ -341,11 +366,35 @@ def test_splits_beside_the_folder_are_told(
     whole = tmp_path / "photos"
     data = ImageFolder(str(whole / root), image_size=8, verify=False)
     assert data.class_names == ["cat", "dog"]
-    assert f"{whole / beside} beside it is not used: data.root={whole} uses all" in data.notes[0]
+    told = f"{whole / beside} beside it, with class folders of the same names, is not used: "
+    assert told in data.notes[0]
+    assert data.notes[0].endswith(f"set data.root={whole}")
     assert not any("beside it" in note for note in ImageFolder(str(whole)).notes)
 
 
-@pytest.mark.parametrize("others", ["", "photos/archive/x", "photos/train2/x"])
+@pytest.mark.parametrize(
+    "others",
+    [
+        "",
+        "photos/archive/x",
+        "photos/train2/x",
+        "photos/test",  # images without labels
+        "photos/test/other=3",
+        "photos/test/cat/test_cat.py photos/test/dog=0",
+        "photos/test/cat/images",
+    ],
+)
 def test_a_folder_called_train_alone_is_no_line(others: str, tmp_path: Path) -> None:
-    lay_out(tmp_path, f"photos/train/cat photos/train/dog {others}")
+    lay_out(tmp_path, "photos/train/cat photos/train/dog")
+    lay_out(tmp_path, others.replace("photos/test/cat/test_cat.py", "photos/test/cat=0"))
+    if ".py" in others:
+        (tmp_path / "photos/test/cat/test_cat.py").write_text("def test_cat(): ...")
     assert ImageFolder(str(tmp_path / "photos" / "train")).notes == []
+
+
+def test_splits_beside_the_folder_that_cannot_be_used_are_no_line(tmp_path: Path) -> None:
+    lay_out(tmp_path, "photos/val/cat photos/val/dog photos/test/cat photos/test/dog")
+    assert ImageFolder(str(tmp_path / "photos" / "val")).notes == []  # there is no train
+    lay_out(tmp_path, "own/train/cat own/train/dog")
+    (tmp_path / "own" / "val").symlink_to(tmp_path / "photos" / "val")  # leads out of own
+    assert ImageFolder(str(tmp_path / "own" / "train")).notes == []

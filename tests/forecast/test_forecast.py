@@ -30,6 +30,7 @@ from src.run.circumstances import Environment, Gpu
 from src.run.folder import Run
 from src.run.layout import as_dict
 from src.system import file_locks
+from tests.cli.test_app import parse
 from tests.compare.test_comparison import keep
 from tests.conftest import CONFIGS
 from tests.report.planted import FAILED, latency, pipeline, results, row
@@ -82,6 +83,23 @@ def test_all_parts_train_in_the_few_steps_of_a_forecast() -> None:
     [request] = requests_of(["experiment=finetune", "finetune.freeze_epochs=2"], "resnet34")
     argv = request.argv(Path("x"))
     assert argv.index("finetune.freeze_epochs=0") > argv.index("finetune.freeze_epochs=2")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["trainer.min_steps=500", "finetune.patience=3"],
+        ["--config=own.yaml"],
+        ["--trainer={min_steps: 500, min_epochs: 10}", "trainer.max_epochs=20"],
+    ],
+)
+def test_a_least_length_of_the_training_is_none_of_a_forecast(
+    words: list[str], elsewhere: Path
+) -> None:
+    (elsewhere / "own.yaml").write_text("trainer: {min_steps: 500, min_epochs: 10, max_epochs: 20}")
+    [request] = requests_of(["model=resnet34", *words], "resnet34")
+    trainer = parse(*request.argv(elsewhere / "scratch")).trainer
+    assert (trainer.min_steps, trainer.min_epochs, trainer.max_steps) == (None, None, 8)
 
 
 def test_a_file_does_not_make_a_forecast_put_its_networks_under_load() -> None:
