@@ -69,8 +69,9 @@ def test_a_time_of_calls_beside_one_of_files_is_told(tmp_path: Path) -> None:
     assert "image file once" not in markdown_page(comparison(tmp_path))
     del older["rows"][1]["embedded"]["pipeline"]["files_of_round"]
     keep(tmp_path, "old", older)
+    by_file = "each image file once in another/version_0, new/version_0"
     for page in (markdown_page(comparison(tmp_path)), html_page(comparison(tmp_path))):
-        assert "each image file once in another, new, and each call in old" in page
+        assert f"{by_file}, and each call in old/version_0" in page
 
 
 def test_without_such_a_file_nothing_is_said_of_them(tmp_path: Path) -> None:

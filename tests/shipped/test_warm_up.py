@@ -35,11 +35,11 @@ class Calls:
 
 
 def falling(share: float, noise: Callable[[], float] = lambda: 1.0) -> Iterator[float]:
-    """Yield seconds that fall by a share with each call."""
+    """Yield seconds that fall by a share with each call, to a hundredth of the first at least."""
     seconds = 1.0
     while True:
         yield seconds * noise()
-        seconds *= 1 - share
+        seconds = max(seconds * (1 - share), 0.01)
 
 
 @pytest.mark.parametrize("call", [0.001, 0.02, 0.2, 5.0])
