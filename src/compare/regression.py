@@ -15,7 +15,8 @@ A row has regressed if its slowdown relative to its peers is shown to exceed the
 relative to the baseline and by the clock both are. The interval comes from the processes of the two
 measurements (see :mod:`src.compare.slowdown`). For a row with one process it is assumed, and so
 wide that only a large regression is detected. With fewer than three rows in common there is no
-useful median, and the baseline decides. For the baseline itself, the clock decides then.
+useful median, and the baseline decides. For the baseline itself, the clock decides then, or for a
+time from the image file to the label the clock and the calls.
 
 A file with its preprocessing inside is checked by its time from the image file to the label, and so
 is the pipeline of a row where the recommendation is meant to be about it; they are peers of each
@@ -239,6 +240,8 @@ def _outcome(
     text = ", ".join(f"{slowdown} {words}" for words, slowdown in references.items() if slowdown)
     # Any of these groups of slowdowns shows a regression, if all of its slowdowns exceed the limit.
     groups = [known[:1]] if known else []
+    if calls is not None and known[:1] == [own]:
+        groups = []  # the calls tell the machine's hour, which the clock alone does not
     if len(known) == len(references):
         groups.append(known[1:])
     if calls is not None and own is not None:

@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import msgspec
+import numpy as np
 
-from src.benchmark.statistics.latency import rounds_of, speedup
-from src.compare.slowdown import Slowdown, Slowdowns
-from src.compare.throughput import LEAST_OTHERS
+from src.benchmark.statistics.latency import rounds_of
+from src.compare.slowdown import Slowdown
+from src.compare.throughput import Throughput, is_interrupted
 from src.run.latency import Cell, Turn
 from src.run.pipeline import ImageSample, Pipeline
 from src.run.results import Results
@@ -56,36 +57,41 @@ def other_images(old: Results, new: Results) -> str | None:
 def by_clock(old: Pipelines, new: Pipelines) -> ByClock:
     """Return the slowdowns by the clock, over the rounds with the same files in both.
 
-    With at least four rows, the median of the others is removed from each round, and the difference
-    between files with it. With fewer, the rounds with the same files are paired.
+    The rounds with the same files are paired, so the difference between files cancels. What the
+    ratios of all rows have in common is treated as the drift of one measurement is.
 
     Args:
         old: the pipelines of a measurement.
         new: those of a later one, of the same rows.
     """
-    known, reasons = {}, {}
+    ratios: dict[str, Cell] = {}
+    reasons = {}
+    pipelines = [*old.values(), *new.values()]
+    middle = np.mean if any(is_interrupted(it.whole) for it in pipelines) else np.median
+    numbers: dict[tuple[int, int], int] = {}  # of the pairs, which rows share
     for name in old:
         pairs = _same_rounds(old[name], new[name])
-        if pairs is None or len(pairs) < 2:  # noqa: PLR2004  # a single round has no spread
+        before, after = rounds_of(old[name].whole), rounds_of(new[name].whole)
+        kept = _of_partners(before, after, pairs or [])
+        if len(kept) < 2:  # noqa: PLR2004  # a single round has no spread
             reasons[name] = UNKNOWN if pairs is None else TOO_FEW
-        else:
-            known[name] = pairs
-    if len(known) > LEAST_OTHERS:
-        before, after = (
-            {
-                name: _only(pipelines[name].whole, {pair[side] for pair in pairs})
-                for name, pairs in known.items()
-            }
-            for side, pipelines in enumerate((old, new))
+            continue
+        keys = {pair: str(numbers.setdefault(pair, len(numbers))) for pair in kept}
+        ratios[name] = msgspec.structs.replace(
+            old[name].whole,
+            seconds={
+                key: [float(middle(after[late].seconds) / middle(before[early].seconds))]
+                for (early, late), key in keys.items()
+            },
+            process_of_round={key: before[early].process for (early, _), key in keys.items()},
+            disturbance=None,
         )
-        return ByClock(Slowdowns(before, after).by_clock, reasons)
+    throughput = Throughput(ratios, means=False)
     slowdowns = {}
-    for name, pairs in known.items():
-        slowdown = _paired(rounds_of(old[name].whole), rounds_of(new[name].whole), pairs)
-        if slowdown is None:
-            reasons[name] = TOO_FEW
-        else:
-            slowdowns[name] = slowdown
+    for name in ratios:
+        rate = throughput.rate(name)
+        if rate is not None:
+            slowdowns[name] = Slowdown.of_rate(rate).widened(*throughput.drift_reach(name))
     return ByClock(slowdowns, reasons)
 
 
@@ -117,36 +123,20 @@ def _same_rounds(old: Pipeline, new: Pipeline) -> RoundPairs | None:
     return pairs
 
 
-def _only(cell: Cell, numbers: set[int]) -> Cell:
-    """Return a cell with the samples of these rounds alone."""
-    processes = cell.process_of_round
-    return msgspec.structs.replace(
-        cell,
-        seconds={number: cell.seconds[number] for number in cell.seconds if int(number) in numbers},
-        process_of_round=processes
-        and {number: processes[number] for number in processes if int(number) in numbers},
-    )
-
-
-def _paired(old: Mapping[int, Turn], new: Mapping[int, Turn], pairs: RoundPairs) -> Slowdown | None:
-    """Return the slowdown over pairs of rounds; None with too few.
+def _of_partners(old: Mapping[int, Turn], new: Mapping[int, Turn], pairs: RoundPairs) -> RoundPairs:
+    """Return the pairs of rounds of processes that are partners.
 
     A process with files of several processes of the other measurement would make one observation of
-    all of them. So each process is paired with one, the one with most files in common, and the
-    other pairs of rounds are left out.
+    all of them. So each process has one partner, the one with most files in common, and the other
+    pairs are left out.
     """
-    common = Counter((old[before].process, new[after].process) for before, after in pairs)
+    common = Counter((old[early].process, new[late].process) for early, late in pairs)
     partners: dict[int, int] = {}
     for (one, other), _ in common.most_common():
         if one not in partners and other not in partners.values():
             partners[one] = other
-    kept = [
-        (old[before], new[after])
-        for before, after in pairs
-        if partners.get(old[before].process) == new[after].process
+    return [
+        (early, late)
+        for early, late in pairs
+        if partners.get(old[early].process) == new[late].process
     ]
-    rate = speedup(
-        {number: before for number, (before, _) in enumerate(kept)},
-        {number: after for number, (_, after) in enumerate(kept)},
-    )
-    return None if rate is None else Slowdown.of_rate(rate)

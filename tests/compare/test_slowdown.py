@@ -100,7 +100,7 @@ def test_intervals_of_files_that_did_not_change_hold_no_change(
     # Two means of 16 processes of 5 % are 3.7 % apart in 19 of 20 cases.
     widths = sorted(it.high - it.low for it in slowdowns)
     assert widths[0] > 0.015
-    assert widths[len(widths) // 2] < (0.13 if processes == PROCESSES else 0.35)
+    assert widths[len(widths) // 2] < (0.15 if processes == PROCESSES else 0.45)
 
 
 def test_few_rows_have_no_peers() -> None:
