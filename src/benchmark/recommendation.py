@@ -78,8 +78,9 @@ def recommend(
     if not passing:
         return _with_better(empty, ranked)
 
-    # Sizes have no noise to allow for, and a figure that is unknown for all rows tells nothing.
-    is_exact = objective == "size" or all(math.isinf(figure(row)) for row in ranked)
+    # Sizes have no noise to allow for, and a figure that is unknown for all rows to choose from
+    # tells nothing.
+    is_exact = objective == "size" or all(math.isinf(figure(row)) for row in passing)
 
     def leads(row: RowFigures, other: RowFigures) -> bool:
         """Return True if ``row`` is measurably better; speeds are compared by their interval."""

@@ -36,8 +36,10 @@ class Candidate:
     test_set: TestSet
     baseline: str | None  # None for an exam: its row is judged even if it is the baseline
     budget: float  # of accuracy, that its verdict is by: a share of 1
+    network: str  # SHA-256 of the checkpoint
     holds: bool = True  # False for an exam that found a problem with the file
     embedded: bool = False  # of an exam: a call of the file has the resizing in it
+    of_exam: bool = False  # taken by a bundle
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -152,8 +154,10 @@ def _of_exams(exams: Sequence[TakenExam], size: int) -> Iterator[Candidate]:
                 test_set_of_exam(exam),
                 None,
                 exam.max_accuracy_drop,
+                exam.checkpoint_sha256,
                 exam.holds,
                 exam.embedded,
+                of_exam=True,
             )
 
 
@@ -174,6 +178,7 @@ def _candidates(measurements: Sequence[Measured], size: int) -> Iterator[Candida
                     test_set,
                     results.baseline,
                     results.options.max_accuracy_drop,
+                    results.checkpoint.sha256,
                 )
 
 

@@ -15,20 +15,22 @@ A row has regressed if its slowdown relative to its peers is shown to exceed the
 relative to the baseline and by the clock both are. The interval comes from the processes of the two
 measurements (see :mod:`src.compare.slowdown`). For a row with one process it is assumed, and so
 wide that only a large regression is detected. With fewer than three rows in common there is no
-useful median, and the baseline decides. For the baseline itself, the clock decides then.
+useful median, and the baseline decides. For the baseline itself, the clock decides then, or for a
+time from the image file to the label the clock and the calls.
 
 A file with its preprocessing inside is checked by its time from the image file to the label, and so
 is the pipeline of a row where the recommendation is meant to be about it; they are peers of each
 other. Such a time has also regressed if its slowdown by the clock and that relative to the calls of
-the rows are both shown to exceed the limit: see :mod:`src.compare.whole_time`.
+the rows are both shown to exceed the limit: see :mod:`src.compare.whole_time`. By the clock, only
+rounds with the same image files are compared: see :mod:`src.compare.same_files`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from src.compare import embedded, whole_time
+from src.compare import embedded, same_files, whole_time
 from src.compare.accuracy_drop import check_accuracy
 from src.compare.comparability import testbed_of
 from src.compare.finding import Finding, Outcome
@@ -159,15 +161,28 @@ def _check_latency(
             {name: before[figure][name] for name in names},
             {name: after[figure][name] for name in names},
         )
-        calls = whole_time.of_calls(old, new, device) if figure == WHOLE else None
+        by_clock, calls = same_files.ByClock(slowdowns.by_clock, {}), None
+        other_images = same_files.other_images(old, new) if figure == WHOLE else None
+        if figure == WHOLE and not other_images:
+            by_clock, calls = whole_time.by_clock(old, new, device), whole_time.of_calls(old, new)
         for name in names:
             if (figure, name) not in checked:
+                continue
+            if other_images:
+                findings.append(Finding("inconclusive", name, device, figure, other_images))
                 continue
             if name not in slowdowns.by_clock:
                 text = "fewer than two rounds, which have no interval: raise max_seconds"
                 findings.append(Finding("inconclusive", name, device, figure, text))
                 continue
-            outcome, text = _outcome(name, slowdowns, old.baseline, calls, allowed, clock=clock)
+            references = {
+                "over its peers": slowdowns.over_peers(name),
+                f"over {old.baseline}": slowdowns.over(name, old.baseline),
+                "by the clock": by_clock.slowdowns.get(name),
+            }
+            outcome, text = _outcome(references, calls, allowed, clock=clock)
+            if name in by_clock.reasons:
+                text = ", ".join(filter(None, (text, by_clock.reasons[name])))
             findings.append(Finding(outcome, name, device, figure, text))
     return findings
 
@@ -205,9 +220,7 @@ def _cells(results: Results, device: str, pipelines: bool) -> dict[str, dict[str
 
 
 def _outcome(
-    name: str,
-    slowdowns: Slowdowns,
-    baseline: str,
+    references: Mapping[str, Slowdown | None],
     calls: Slowdown | None,
     allowed: float,
     *,
@@ -216,34 +229,29 @@ def _outcome(
     """Return the outcome for a row, and its slowdowns in words.
 
     Args:
-        name: the row.
-        slowdowns: of all rows.
-        baseline: the format of the baseline.
+        references: the row's slowdowns relative to its peers, to the baseline and by the clock, in
+            words; None where one is not known.
         calls: the median slowdown of the calls, for a time from the image file to the label.
         allowed: the logarithm of the ratio that is allowed.
         clock: the clock alone decides too.
     """
-    own = slowdowns.by_clock[name]
-    relative = {
-        reference: slowdown
-        for reference, slowdown in (
-            ("over its peers", slowdowns.over_peers(name)),
-            (f"over {baseline}", slowdowns.over(name, baseline)),
-            ("by the clock", own),
-        )
-        if slowdown is not None
-    }
-    text = ", ".join(f"{slowdown} {reference}" for reference, slowdown in relative.items())
+    *_, own = references.values()
+    known = [slowdown for slowdown in references.values() if slowdown is not None]
+    text = ", ".join(f"{slowdown} {words}" for words, slowdown in references.items() if slowdown)
     # Any of these groups of slowdowns shows a regression, if all of its slowdowns exceed the limit.
-    groups = [[next(iter(relative.values()))]]
-    if len(relative) == len(("peers", "baseline", "clock")):
-        groups.append([*relative.values()][1:])
-    if calls is not None:
+    groups = [known[:1]] if known else []
+    if calls is not None and known[:1] == [own]:
+        groups = []  # the calls tell the machine's hour, which the clock alone does not
+    if len(known) == len(references):
+        groups.append(known[1:])
+    if calls is not None and own is not None:
         over_calls = own.over(calls)
         groups.append([over_calls, own])
         text += f", {over_calls} over the calls"
-    if clock:
+    if clock and own is not None:
         groups.append([own])
+    if not groups:
+        return "inconclusive", text
     if any(all(slowdown.low > allowed for slowdown in group) for group in groups):
         return "regressed", text
     if any(all(slowdown.value > allowed for slowdown in group) for group in groups):

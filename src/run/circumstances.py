@@ -48,7 +48,7 @@ class Environment(Record, frozen=True, kw_only=True):
     python: Text
     packages: dict[Text, Text]  # versions by name
     git_commit: Text | None = null()  # of this project
-    # Those that are set of src.system.runtime_variables.OF_SPEED; None without one.
+    # Those that change the speed: see src.system.runtime_variables; None without one.
     variables: dict[Text, Text] | None = None
 
     @property

@@ -39,16 +39,19 @@ _ISA = {
 }
 # The kernel's flags of further sets that a compiler uses by itself with -march=native. Processors
 # with the same sets of the above may differ in them: Ice Lake and Cascade Lake, Graviton4 and
-# Graviton3.
+# Graviton3. Not here are those that only intrinsics reach, such as AVX512_VP2INTERSECT, SME and
+# JSCVT: code without them runs on a processor that lacks them.
 _OF_COMPILERS = (
     *("abm", "avx", "bmi1", "bmi2", "f16c", "movbe", "popcnt", "sse4_1", "sse4_2"),
-    *("avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512ifma", "avx512vbmi", "avx512_vbmi2"),
-    *("avx512_bitalg", "avx512_fp16", "avx512_vpopcntdq", "avx512_vp2intersect", "gfni"),
-    *("avx_ifma", "avx_ne_convert", "avx_vnni_int8", "avx_vnni_int16", "apx", "avx10"),
-    *("fma4", "sse4a", "tbm", "xop"),
-    *("atomics", "asimdhp", "fphp", "asimdfhm", "asimdrdm", "fcma", "jscvt", "lrcpc", "ilrcpc"),
-    *("flagm", "frint", "sha3", "sve2", "svei8mm", "svebf16", "sve2p1", "sme", "mops", "cssc"),
+    *("avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx512vbmi", "avx512_vbmi2", "gfni"),
+    *("avx512_bitalg", "avx512_fp16", "avx512_vpopcntdq", "fma4", "tbm", "xop"),
+    *("avx_ne_convert", "avx_vnni_int8", "avx_vnni_int16", "apx", "avx10"),
+    *("atomics", "asimdhp", "fphp", "asimdfhm", "asimdrdm", "fcma", "lrcpc", "ilrcpc"),
+    *("flagm", "frint", "sha3", "sve2", "svei8mm", "svebf16", "sve2p1", "mops", "cssc"),
 )
+# Those that Clang uses by itself (for shuffles of bytes, and for products of 52 bits), and GCC for
+# intrinsics only. All AMD Zen have the first, and no Intel.
+_OF_CLANG = ("sse4a", "avx512ifma", "avx_ifma")
 # Names of the sets that a process which hides newer ones sees: see src/system/cpuid_mask.py.
 _OLDER = ("AVX2", "FMA")
 OF_INSTRUCTION_SET = {
@@ -139,15 +142,19 @@ def instruction_sets() -> tuple[str, ...]:
     return tuple(name for flag, name in _ISA.items() if flag in flags and name in visible)
 
 
-def code_instruction_sets() -> tuple[str, ...]:
+def code_instruction_sets(*, by_gcc: bool = False) -> tuple[str, ...]:
     """Return the instruction sets that may be in code which was compiled for this processor.
 
     They are those of :func:`instruction_sets`, and the kernel's names of the others that compilers
     use by themselves.
+
+    Args:
+        by_gcc: the compiler is GCC; otherwise it may be Clang.
     """
     fields = _cpuinfo_fields()
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
-    return (*instruction_sets(), *(name for name in _OF_COMPILERS if name in flags))
+    names = _OF_COMPILERS if by_gcc else _OF_COMPILERS + _OF_CLANG
+    return (*instruction_sets(), *(name for name in names if name in flags))
 
 
 def has_int8_dot_product() -> bool:

@@ -353,6 +353,13 @@ def test_on_a_gpu_its_own_memory_decides_where_all_rows_tell() -> None:
     assert best(*rows, objective="memory").format == "onnx"
 
 
+def test_a_memory_that_only_a_failing_file_tells_decides_nothing() -> None:
+    rows = [small("eager", None), small("fp32", None), small("int8", 40)]
+    rows[0]["size_bytes"], rows[1]["size_bytes"], rows[2]["verdict"] = 85, 22, "fail"
+    advice = best(*rows, objective="memory")
+    assert (advice.format, advice.equals) == ("eager", [])
+
+
 @pytest.mark.parametrize(
     ("int8", "chosen", "equals"),
     [

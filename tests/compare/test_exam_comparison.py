@@ -73,6 +73,29 @@ def test_an_exam_is_a_row_of_its_own_testbed_and_holds_there(tmp_path: Path) -> 
     assert told.endswith("ms there, 2.50 ms in the run; the file is the run's.")
 
 
+def test_several_exams_of_one_network_are_no_choice_by_the_test_images(tmp_path: Path) -> None:
+    run = run_of(tmp_path)
+    one, two = taken_exam(tmp_path, "one.json"), taken_exam(tmp_path, "two.json")
+    told = compared(run, one, two, seconds=0.01).answers()
+    assert any("exam 1" in answer or "exam 2" in answer for answer in told)
+    assert not any("expect a little less" in answer for answer in told)
+
+    def other_network(values: dict[str, Any]) -> None:
+        values["checkpoint_sha256"] = "another"
+
+    told = compared(run, one, rewritten(two, other_network), seconds=0.01).answers()
+    (answer,) = [answer for answer in told if "expect a little less" in answer]
+    assert "the most accurate of 2 runs" in answer
+
+
+def test_an_exam_that_reaches_the_limit_is_not_told_to_have_more_processes(tmp_path: Path) -> None:
+    path = taken_exam(tmp_path)
+    p50 = json.loads(path.read_text())["rows"][0]["latency"][0]["p50_s"]
+    told = compared(run_of(tmp_path), path, seconds=1.0001 * p50).answers()
+    (answer,) = [answer for answer in told if "reaches the limit" in answer]
+    assert "ms reaches the limit: an exam tells no more." in answer
+
+
 def test_an_exam_of_few_images_holds_nothing(tmp_path: Path) -> None:
     (told,) = compared(run_of(tmp_path), taken_exam(tmp_path, images=29)).answers()
     assert ": no answer flips there of 29 images, which are too few to tell more; p50" in told

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 import torch
 from torch import nn
-from torch._inductor import config
+from torch._inductor import config, cpp_builder
 
 from src import formats
 from src.backends.base import ExportSource, Unavailable
@@ -107,7 +107,7 @@ def test_a_package_says_what_it_was_compiled_for(exported: tuple[Path, list[str]
         "class_names": CLASSES,
         "preprocessing": msgspec.to_builtins(PREPROCESSING),
         "machine": platform.machine(),
-        "instruction_sets": list(machine.code_instruction_sets()),
+        "instruction_sets": list(machine.code_instruction_sets(by_gcc=cpp_builder.is_gcc())),
     }
 
 

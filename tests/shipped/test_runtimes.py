@@ -328,20 +328,33 @@ def test_a_folder_of_temporary_files_that_permits_no_library_is_told(
 
 
 @pytest.mark.parametrize(
-    ("exported_on", "loaded_on", "missing"),
+    ("exported_on", "loaded_on", "missing", "by_gcc"),
     [  # the same sets by their usual names
-        ("avx2 fma avx512f avx512_vnni avx512_vbmi2 gfni", "avx2 fma avx512f avx512_vnni", "vbmi2"),
-        ("asimd asimddp i8mm bf16 sve sve2 svei8mm", "asimd asimddp i8mm bf16 sve", "sve2"),
-        ("avx2 fma avx512f avx512bw", "avx2 fma avx512f", "avx512bw"),
-        ("avx2 fma bmi2", "avx2 fma", "bmi2"),
-        ("avx2 fma", "avx2 fma avx512f avx512bw bmi2", None),
-        ("avx2 fma rdpid clwb sha_ni", "avx2 fma", None),  # a compiler does not use them itself
+        (
+            "avx2 fma avx512f avx512_vnni avx512_vbmi2 gfni",
+            "avx2 fma avx512f avx512_vnni",
+            "vbmi2",
+            True,
+        ),
+        ("asimd asimddp i8mm bf16 sve sve2 svei8mm", "asimd asimddp i8mm bf16 sve", "sve2", True),
+        ("avx2 fma avx512f avx512bw", "avx2 fma avx512f", "avx512bw", True),
+        ("avx2 fma bmi2", "avx2 fma", "bmi2", True),
+        ("avx2 fma", "avx2 fma avx512f avx512bw bmi2", None, True),
+        # A compiler does not use these by itself, or only Clang does.
+        ("avx2 fma rdpid clwb sha_ni", "avx2 fma", None, False),
+        ("avx2 fma avx512f avx512_vp2intersect", "avx2 fma avx512f", None, False),
+        ("asimd sve sme jscvt", "asimd sve", None, False),
+        ("avx2 fma bmi2 sse4a", "avx2 fma bmi2", None, True),
+        ("avx2 fma bmi2 sse4a", "avx2 fma bmi2", "sse4a", False),
+        ("avx2 fma bmi2 sse4a", "avx2 fma bmi2 sse4a", None, False),
+        ("avx2 avx_ifma avx512ifma", "avx2", None, True),
     ],
 )
 def test_a_package_is_loaded_where_all_its_code_can_run(
     exported_on: str,
     loaded_on: str,
     missing: str | None,
+    by_gcc: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -352,6 +365,7 @@ def test_a_package_is_loaded_where_all_its_code_can_run(
         machine.instruction_sets.cache_clear()
         machine._cpuinfo.cache_clear()
 
+    monkeypatch.setattr(aot_inductor, "_is_by_gcc", lambda: by_gcc)
     monkeypatch.setattr(machine, "_CPUINFO", tmp_path / "cpuinfo")
     monkeypatch.setattr(runtime_torch, "CPUINFO", tmp_path / "cpuinfo")
     try:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from src.backends.base import Unavailable
+from src.backends.torch.runtime import open_device
 from src.benchmark.environment import description
 from src.cli.entry_point import run_command
 from src.system import runtime_variables
@@ -29,16 +31,54 @@ def test_a_command_computes_float32_as_float32(
     assert line.startswith(f"note: {name}='ANY' is ignored: float32 would be computed in another")
 
 
-def test_a_variable_that_asks_for_float32_needs_no_note(
+EXACT = {
+    "ONEDNN_DEFAULT_FPMATH_MODE": "strict",
+    "DNNL_ACL_ENABLE_FAST_MATH": "0",
+    "NVIDIA_TF32_OVERRIDE": "0",  # turns TF32 off
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "0",
+}
+
+
+def test_a_variable_that_asks_for_float32_stays_and_needs_no_note(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("ONEDNN_DEFAULT_FPMATH_MODE", "strict")
-    monkeypatch.setenv("DNNL_ACL_ENABLE_FAST_MATH", "0")
-    run_command(lambda: None)
+    for name, value in EXACT.items():
+        monkeypatch.setenv(name, value)
+    seen: list[str | None] = []
+    run_command(lambda: seen.extend(map(os.environ.get, EXACT)))
+    assert seen == [*EXACT.values()]
     assert capsys.readouterr().err == ""
+    (environment,) = environments_of_workers(monkeypatch)
+    assert EXACT.items() <= environment.items()
+
+
+def test_a_row_in_tf32_is_skipped_where_the_user_demands_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import torch
+
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(Unavailable, match="NVIDIA_TF32_OVERRIDE=0 turns TF32 off: unset it"):
+        open_device("cuda", torch.get_num_threads(), tf32=True)
+    settings = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    try:
+        assert open_device("cuda", torch.get_num_threads()).type == "cuda"
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = settings
 
 
 def test_a_worker_computes_float32_as_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in runtime_variables.OF_PRECISION:
+        monkeypatch.setenv(name, "BF16")
+    monkeypatch.setenv("KMP_BLOCKTIME", "0")
+    (environment,) = environments_of_workers(monkeypatch)
+    assert not environment.keys() & set(runtime_variables.OF_PRECISION)
+    assert environment["KMP_BLOCKTIME"] == "0"
+
+
+def environments_of_workers(monkeypatch: pytest.MonkeyPatch) -> list[Mapping[str, str]]:
+    """The variables of a worker that would be started now."""
     started: list[Mapping[str, str]] = []
 
     class Recorded:
@@ -48,13 +88,8 @@ def test_a_worker_computes_float32_as_float32(monkeypatch: pytest.MonkeyPatch) -
             started.append(environment)
 
     monkeypatch.setattr(process, "GuardedProcess", Recorded)
-    for name in runtime_variables.OF_PRECISION:
-        monkeypatch.setenv(name, "BF16")
-    monkeypatch.setenv("KMP_BLOCKTIME", "0")
     WorkerProcess("eager", Path(), "cpu", Limits(1, 1.0, 10**9))
-    (environment,) = started
-    assert not environment.keys() & set(runtime_variables.OF_PRECISION)
-    assert environment["KMP_BLOCKTIME"] == "0"
+    return started
 
 
 @pytest.mark.parametrize(
@@ -65,15 +100,33 @@ def test_a_worker_computes_float32_as_float32(monkeypatch: pytest.MonkeyPatch) -
         ("ATEN_CPU_CAPABILITY", "default", "default"),
         ("LD_PRELOAD", "/home/ann/lib/libtcmalloc.so:/x/libiomp5.so", "libtcmalloc.so libiomp5.so"),
         ("MALLOC_CONF", "x" * 1000, "x" * 200),
+        ("MALLOC_MMAP_THRESHOLD_", "1", "1"),
+        ("MALLOC_TRIM_THRESHOLD_", "1", "1"),
+        ("MALLOC_TOP_PAD_", "1", "1"),
+        ("MALLOC_ARENA_MAX", "1", "1"),
+        ("KMP_LIBRARY", "turnaround", "turnaround"),
+        ("KMP_TPAUSE", "0", "0"),
+        ("GOMP_SPINCOUNT", "0", "0"),
+        ("MKL_DYNAMIC", "FALSE", "FALSE"),
+        ("MKL_NUM_THREADS", "4", "4"),
+        ("ONEDNN_OF_A_LATER_VERSION", "1", "1"),
     ],
 )
 def test_a_variable_that_changes_the_speed_is_a_part_of_the_description(
     name: str, value: str, shown: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for each in runtime_variables.OF_SPEED:
-        monkeypatch.delenv(each, raising=False)
+    for each in runtime_variables.of_speed():
+        monkeypatch.delenv(each)
     assert description.describe(1).variables is None
     # A preloaded library that does not exist would be told by each child, so none is started here.
     assert runtime_variables.of_speed({name: value}) == {name: shown}
     monkeypatch.setattr(runtime_variables, "of_speed", lambda: {name: shown})
     assert description.describe(1).variables == {name: shown}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["KMP_DUPLICATE_LIB_OK", "ONEDNN_VERBOSE", "ONEDNN_DEFAULT_FPMATH_MODE", "MKLROOT", "HOME"],
+)
+def test_a_variable_that_changes_no_speed_is_not_recorded(name: str) -> None:
+    assert runtime_variables.of_speed({name: "STRICT"}) == {}

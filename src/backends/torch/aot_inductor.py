@@ -165,9 +165,16 @@ def _compiled_for(place: torch.device) -> _CompiledFor:
     return _CompiledFor(
         machine=platform.machine(),
         # It is compiled with -march=native.
-        instruction_sets=list(machine.code_instruction_sets()),
+        instruction_sets=list(machine.code_instruction_sets(by_gcc=_is_by_gcc())),
         compute_capability=list(torch.cuda.get_device_capability(place)) if on_gpu else None,
     )
+
+
+def _is_by_gcc() -> bool:
+    """Return True if torch compiles with GCC; False if it is Clang or unknown."""
+    from torch._inductor.cpp_builder import is_gcc
+
+    return is_gcc()
 
 
 def _require_machine(compiled: _CompiledFor, device: str) -> None:

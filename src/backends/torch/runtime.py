@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from src.backends.base import Profile, Unavailable
 from src.backends.chrome_trace import Operation
 from src.run.file_input import Batch
 from src.run.row import Settings
+from src.system import runtime_variables
 
 if TYPE_CHECKING:
     import torch
@@ -150,11 +152,13 @@ def open_device(device: str, threads: int, *, tf32: bool = False) -> torch.devic
             convolutions and not in matrix products; here both follow the format's precision.
 
     Raises:
-        Unavailable: torch sees no such device.
+        Unavailable: torch sees no such device, or the user demands float32 of a format in TF32.
     """
     import torch
 
     if device == "cuda":
+        if tf32 and os.environ.get(runtime_variables.NO_TF32) == "0":
+            raise Unavailable(f"{runtime_variables.NO_TF32}=0 turns TF32 off: unset it")
         if not torch.cuda.is_available():
             raise Unavailable("no CUDA device that torch can use")
         torch.backends.cuda.matmul.allow_tf32 = tf32
