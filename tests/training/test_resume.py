@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -68,9 +69,30 @@ def train_killed(folder: Path, *options: str) -> Path:
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert torch.load(checkpoint(folder), weights_only=True)["epoch"] == 0
     printed = train_on(folder, *options, "ckpt_path=last")
+    require_none_left_in(folder)
     assert "epoch 1/" not in printed
     assert "epoch 2/" in printed
     return checkpoint(folder)
+
+
+def require_none_left_in(folder: Path) -> None:
+    """Require that no process works in a folder, soon after its training was killed there.
+
+    A worker of a DataLoader looks every five seconds for the process that started it.
+    """
+    deadline = time.monotonic() + 30
+    while left := [
+        path.parent.name for path in Path("/proc").glob("[0-9]*/cwd") if at(path, folder)
+    ]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.5)
+
+
+def at(link: Path, folder: Path) -> bool:
+    try:
+        return link.readlink() == folder.resolve()
+    except OSError:  # it has ended, or is another user's
+        return False
 
 
 def train_stopped(folder: Path, *options: str) -> Path:

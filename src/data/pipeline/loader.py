@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import weakref
+from multiprocessing import forkserver
 from multiprocessing.util import Finalize
 from types import FrameType
 from typing import Any
@@ -58,7 +60,7 @@ def loader(
         "pin_memory": torch.cuda.is_available(),
         **options,
     }
-    return _Loader(dataset, num_workers=workers, worker_init_fn=outlast_signals, **settings)
+    return _Loader(dataset, num_workers=workers, worker_init_fn=start_worker, **settings)
 
 
 def training_loader(
@@ -112,7 +114,26 @@ def _end_workers(reference: weakref.ref[Any]) -> None:
         iterator._shutdown_workers()  # noqa: SLF001  # torch has no public equivalent
 
 
-def outlast_signals(_: int) -> None:
+def start_worker(_: int) -> None:
+    """Prepare a worker process for the end of the training, whichever way that ends."""
+    outlast_signals()
+    release_fork_server()
+
+
+def release_fork_server() -> None:
+    """Close this process's end of the pipe by which the fork server sees that a training lives.
+
+    The server gives it to each process that it starts, and ends when all have closed it. A worker
+    of a DataLoader ends when the server has, so after a SIGKILL of the training each would wait for
+    the other forever, with the memory of both.
+    """
+    server = forkserver._forkserver  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public one
+    pipe, server._forkserver_alive_fd = server._forkserver_alive_fd, None  # noqa: SLF001
+    if pipe is not None:  # else another start method made this process
+        os.close(pipe)
+
+
+def outlast_signals() -> None:
     """Make a worker process ignore SIGINT and SIGHUP, and end some time after SIGTERM.
 
     A terminal sends Ctrl-C and, when it is lost, SIGHUP to all processes of a command, and a
