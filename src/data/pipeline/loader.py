@@ -127,7 +127,7 @@ def release_fork_server() -> None:
     of a DataLoader ends when the server has, so after a SIGKILL of the training each would wait for
     the other forever, with the memory of both.
     """
-    server = forkserver._forkserver  # type: ignore[attr-defined]  # noqa: SLF001  # there is no public one
+    server: Any = forkserver._forkserver  # noqa: SLF001  # there is no public one
     pipe, server._forkserver_alive_fd = server._forkserver_alive_fd, None  # noqa: SLF001
     if pipe is not None:  # else another start method made this process
         os.close(pipe)
