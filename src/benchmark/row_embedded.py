@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,8 @@ from src.worker.answer import Logits
 from src.worker.errors import WorkerError
 from src.worker.guarded_process import Limits
 from src.worker.process import WorkerProcess
+
+_LEAST_WARMUP_SECONDS = 0.1  # no calls of the network have warmed up its process before
 
 
 class RowEmbedded:
@@ -131,7 +134,10 @@ class RowEmbedded:
                 self._open().ask(
                     protocol.HoldFiles(contents=sample.contents, preprocessing=sample.preprocessing)
                 )
-                self._warm &= warmed_up(self._open(), chosen, options)
+                least = max(options.warmup_seconds, _LEAST_WARMUP_SECONDS)
+                self._warm &= warmed_up(
+                    self._open(), chosen, replace(options, warmup_seconds=least)
+                )
             turn, _ = timed_turn(self._open(), process, REFERENCE, chosen, options)
             self._rounds[number] = turn
 

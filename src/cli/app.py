@@ -172,7 +172,7 @@ class CLI(SubcommandCLI):
         return library_errors.explain_option_errors(
             lambda: grammar.user_options(self._arguments, CONFIGS),
             self._options,
-            started=lambda: self._rollback.started.is_started or not hasattr(self, "config"),
+            started=lambda: self._rollback.has_started() or not hasattr(self, "config"),
         )
 
     def _options(self) -> dict[str, object]:

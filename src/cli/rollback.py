@@ -48,15 +48,25 @@ class RunRollback:
         try:
             yield
         except BaseException:
-            has_results = self.earlier is not None and self.earlier.are_replaced()
-            if not (self.started.is_started or has_results):
+            if not self.has_started():
                 # A failing disk may be the reason for the failure. Then this fails, too.
                 with contextlib.suppress(OSError):
-                    if self._created is not None:
-                        remove_untrained(self._created)
-                    for path, content in self._earlier_contents.items():
-                        atomic_files.write_bytes(path, content)
+                    self._restore()
             raise
+
+    def has_started(self) -> bool:
+        """Return True if this command has done lasting work, or its run cannot tell."""
+        try:
+            has_results = self.earlier is not None and self.earlier.are_replaced()
+        except OSError:
+            has_results = True
+        return self.started.is_started or has_results
+
+    def _restore(self) -> None:
+        if self._created is not None:
+            remove_untrained(self._created)
+        for path, content in self._earlier_contents.items():
+            atomic_files.write_bytes(path, content)
 
 
 def remove_untrained(run: Run) -> None:

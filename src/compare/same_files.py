@@ -36,22 +36,26 @@ class ByClock(NamedTuple):
 
 
 def other_images(old: Results, new: Results) -> str | None:
-    """Return why the pipelines of two measurements were timed on other image files, or None.
+    """Return why the pipelines of two measurements have other samples of image files, or None.
 
     Rows spend other shares of their time on decoding. So with other files their speeds relative to
-    each other change too.
+    each other change too. A measurement with fewer rounds times fewer files of the same sample.
     """
-    before, after = (
-        _facts(results.image_sample) if results.image_sample else None for results in (old, new)
-    )
-    hashes = {results.dataset.sha256 for results in (old, new)} - {None, ""}
-    if before is None or after is None or (before == after and len(hashes) < 2):  # noqa: PLR2004
+    if old.image_sample is None or new.image_sample is None:
         return None
-    differing = [name for name in before if before[name] != after[name]]
-    if not differing:
+    before, after = _sample_of(old, old.image_sample), _sample_of(new, new.image_sample)
+    if _timed_files(old) == _timed_files(new) != set():
+        before |= _facts(old.image_sample)
+        after |= _facts(new.image_sample)
+    differing = [
+        name
+        for name, value in before.items()
+        if value != after[name] and None not in {value, after[name]}
+    ]
+    if differing == ["images of the test set"]:
         return "OLD and NEW timed image files of two test sets"
     shown = "; ".join(f"{name} {before[name]} and {after[name]}" for name in differing)
-    return f"OLD and NEW timed other image files ({shown})"
+    return f"OLD and NEW timed other image files ({shown})" if differing else None
 
 
 def by_clock(old: Pipelines, new: Pipelines) -> ByClock:
@@ -95,13 +99,40 @@ def by_clock(old: Pipelines, new: Pipelines) -> ByClock:
     return ByClock(slowdowns, reasons)
 
 
-def _facts(sample: ImageSample) -> dict[str, object]:
-    """Return what is known of the files of a sample.
+def _sample_of(results: Results, sample: ImageSample) -> dict[str, str | bool | int | None]:
+    """Return what decides the files of a sample; None where an earlier version did not store it."""
+    return {
+        "split": sample.split,
+        "are_files": sample.are_files,
+        "benchmark.pipeline_images": results.options.pipeline_images,
+        "images of the test set": results.dataset.sha256 or None,
+    }
+
+
+def _timed_files(results: Results) -> set[int]:
+    """Return the positions of the files that were timed; none if they are not known."""
+    return {
+        file
+        for row in results.rows
+        for pipeline in row.pipeline
+        for files in (pipeline.files_of_round or {}).values()
+        for file in files
+    }
+
+
+def _facts(sample: ImageSample) -> dict[str, str | bool | int | None]:
+    """Return what is known of the files that were timed.
 
     Another version of Pillow may encode the images of a data set without files in other bytes.
     """
-    facts: dict[str, object] = msgspec.structs.asdict(sample)
-    return {name: facts[name] for name in facts if sample.are_files or name != "bytes_p50"}
+    kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(sample.kinds.items()))
+    return {
+        "images": sample.images,
+        "kinds": kinds,
+        "width_p50": sample.width_p50,
+        "height_p50": sample.height_p50,
+        "bytes_p50": sample.bytes_p50 if sample.are_files else None,
+    }
 
 
 def _same_rounds(old: Pipeline, new: Pipeline) -> RoundPairs | None:

@@ -157,6 +157,12 @@ def code_instruction_sets(*, by_gcc: bool = False) -> tuple[str, ...]:
     return (*instruction_sets(), *(name for name in names if name in flags))
 
 
+def has_flag(name: str) -> bool:
+    """Return True if the kernel lists an instruction set by this name."""
+    fields = _cpuinfo_fields()
+    return name in (fields.get("flags") or fields.get("Features") or "").split()
+
+
 def has_int8_dot_product() -> bool:
     """Return True if an instruction accumulates int8 products in 32 bits.
 

@@ -83,6 +83,7 @@ def measured(
         entries.append(row(name, pipeline=[timed], latency=[cell], device=device))
     content = results(*entries)
     content["options"]["objective"] = None
+    content["image_sample"]["images"] = min(OF_ROUND * rounds, FILES)  # those that were timed
     return content
 
 
@@ -159,9 +160,13 @@ def test_without_common_files_nothing_is_compared_by_the_clock() -> None:
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        (lambda new: new["image_sample"].update(images=8), "(images 64 and 8)"),
+        (lambda new: new["image_sample"].update(images=8), "(images 40 and 8)"),
         (lambda new: new["image_sample"].update(bytes_p50=99), "(bytes_p50 "),
         (lambda new: new["image_sample"].update(split="val"), "(split test and val)"),
+        (
+            lambda new: new["options"].update(pipeline_images=32),
+            "(benchmark.pipeline_images 64 and 32)",
+        ),
         (lambda new: new["dataset"].update(sha256="other"), "image files of two test sets"),
     ],
 )
@@ -169,6 +174,7 @@ def test_without_common_files_nothing_is_compared_by_the_clock() -> None:
 def test_other_image_files_are_not_compared(change: Any, reason: str, clock: bool) -> None:
     old, new = measured(1, 10), measured(2, 10, decoder=2.0)
     old["dataset"]["sha256"] = new["dataset"]["sha256"] = "same"
+    old["options"]["pipeline_images"] = new["options"]["pipeline_images"] = 64
     assert {it.outcome for it in findings(old, new)} == {"regressed"}
     change(new)
     told = findings(old, new, clock=clock)
@@ -177,6 +183,18 @@ def test_other_image_files_are_not_compared(change: Any, reason: str, clock: boo
         assert finding.outcome == "inconclusive"
         assert finding.text.startswith("OLD and NEW timed ")
         assert reason in finding.text
+
+
+@pytest.mark.parametrize("limit", [None, 32_000_000])
+def test_fewer_rounds_of_a_slower_decoder_time_fewer_files_of_the_same_sample(
+    limit: int | None,
+) -> None:
+    old, new = measured(1, 20), measured(2, 17, decoder=2.0)
+    for content in (old, new):
+        content["dataset"]["sha256"] = "same"
+        content["options"]["pipeline_images"] = 512
+    new["image_sample"].update(limited_to_bytes=limit, bytes_p50=99, kinds={"PNG": 68})
+    assert {it.outcome for it in findings(old, new)} == {"regressed"}
 
 
 def test_images_that_another_pillow_encoded_are_the_same() -> None:

@@ -18,7 +18,7 @@ from src.callbacks.benchmark import BenchmarkCallback
 from src.callbacks.export import ExportCallback
 from src.callbacks.lr_and_batch_size_finders import FindLearningRate
 from src.cli import app, option_conflicts
-from src.cli.commands import benchmark
+from src.cli.commands import benchmark, export
 from src.cli.entry_point import run_command
 from src.errors import LightshipError, UsageError
 from src.report.sections.footnotes import footnotes
@@ -196,6 +196,15 @@ def test_files_are_not_measured_with_another_preprocessing_than_they_were_export
     monkeypatch.setattr(sys, "argv", ["benchmark", str(run.folder), "again=true"])
     with pytest.raises(UsageError, match=r"exported files, resize squash.*; found resize crop"):
         benchmark.main()
+
+
+def test_a_damaged_record_of_exports_is_written_again(
+    finished: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finished.manifest.write_text('{"schema_version":')
+    monkeypatch.setattr(sys, "argv", ["export", str(finished.folder)])
+    export.main()
+    assert finished.read_manifest().formats["eager"].status == "ok"
 
 
 def find_at_once(_: FindLearningRate, trainer: Any, pl_module: Any) -> None:

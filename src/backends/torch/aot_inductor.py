@@ -188,7 +188,11 @@ def _require_machine(compiled: _CompiledFor, device: str) -> None:
     if platform.machine() != compiled.machine:
         raise Unavailable(f"compiled for {compiled.machine}, this is {platform.machine()}")
     here = machine.code_instruction_sets()
-    missing = [name for name in compiled.instruction_sets if name not in here]
+    missing = [
+        name
+        for name in compiled.instruction_sets
+        if name not in here and not machine.has_flag(name)
+    ]
     if missing:
         raise Unavailable(f"compiled for a processor with {', '.join(missing)}, which this has not")
     if device == "cuda":

@@ -10,7 +10,7 @@ import dataclasses
 from src import formats
 from src.cli.run_lock import RunLock
 from src.cli.stage_command import going_on, parse
-from src.cli.writable_run import card_folders, require_writable
+from src.cli.writable_run import require_writable
 from src.export.options import ExportOptions
 from src.report.sections import exported, health
 from src.report.writers import cards
@@ -26,6 +26,7 @@ def main() -> None:
     # These import torch and Lightning, which --help does not need.
     from src.cli import run_splits
     from src.data.restore import data_of
+    from src.export import up_to_date
     from src.export.source import Checkpoint
     from src.export.stage import export_run, require_success
 
@@ -34,8 +35,9 @@ def main() -> None:
     checkpoint = run.require(run.exported_checkpoint, "train it again")
     torch_threads.limit()
     with RunLock.held(run):
-        folders = (run.exports / name for name in options.formats)
-        require_writable(run, run.exports, *folders, *card_folders(run))
+        before = up_to_date.read(run)  # None if it is damaged: it is written again
+        names = dict.fromkeys([*options.formats, *(before.exported if before else ())])
+        require_writable(run, run.exports, *(run.exports / name for name in names))
         run.remove_unfinished()
         data = data_of(run)
         console = open_console()
