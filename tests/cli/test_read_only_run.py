@@ -81,7 +81,7 @@ def test_a_command_refuses_a_run_that_cannot_be_written_before_it_works(
 WRITERS: dict[str, set[str]] = {
     "exports": {"export"},
     "exports/eager": {"export"},
-    "exports/onnx": {"benchmark", "report"},  # a card
+    "exports/onnx": {"export", "benchmark", "report"},  # a card
     "exports/ncnn": set(),
     "measurements": {"benchmark"},
     "flipped": {"benchmark"},

@@ -82,7 +82,7 @@ def slowdowns_of(slowdowns: Slowdowns) -> Iterator[tuple[str, Slowdown]]:
 
 
 @pytest.mark.parametrize("drift", [PHASES, CONTINUOUS])
-@pytest.mark.parametrize("processes", [FEW, PROCESSES])
+@pytest.mark.parametrize("processes", [FEW, pytest.param(PROCESSES, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("rows", "reference"),
     [(rows, reference) for rows in (1, 2, 3, 4, 6) for reference in ("clock", "median")]
