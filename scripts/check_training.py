@@ -69,7 +69,8 @@ class Cell(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     logit_ratio: float  # the largest logit of all images over that of the median image
     logit_largest: float
     dead: float  # share of the activations' channels with one value for all images
-    vanishing: float  # share of BatchNorm's channels with a variance below 1e-3
+    # Share of BatchNorm's channels with a variance below 1e-3; None without BatchNorm.
+    vanishing: float | None
     problems: list[str]
     int8_top1: float
     int8_sqnr_db: float

@@ -107,6 +107,16 @@ def test_the_aims_and_the_lack_of_trainings_decide_the_exit_code(
     assert "| MISSED by 1 of 3 |" in page.read_text()
 
 
+@pytest.mark.parametrize("vanishing", [0.07, None])
+def test_figures_are_read_again_also_of_a_network_without_batch_norm(
+    page: Path, vanishing: float | None
+) -> None:
+    path = page.with_name("figures.json")
+    made = cell("default", "convnext_t", 0, vanishing=vanishing)
+    check_training.Figures(path).add(made)
+    assert check_training.Figures(path).get(("default", "convnext_t", 0)) == made
+
+
 def test_another_file_is_refused_before_the_training(
     page: Path, monkeypatch: pytest.MonkeyPatch, trainings: list[tuple[str, str, int]]
 ) -> None:
