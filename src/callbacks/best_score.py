@@ -47,7 +47,7 @@ class BestScore:
 
 @dataclass(frozen=True)
 class StoredBest:
-    """What is known of an existing ``best.ckpt``; several processes share it.
+    """The facts about an existing ``best.ckpt``; several processes share them.
 
     Args:
         best: its score; None if it stores none, as a file of another program.

@@ -136,10 +136,15 @@ def instruction_sets() -> tuple[str, ...]:
     """
     if platform.system() == "Darwin":
         return _darwin_instruction_sets()
-    fields = _cpuinfo_fields()
-    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    flags = _flags()
     visible = OF_INSTRUCTION_SET.get(os.environ.get(MASK_VARIABLE, ""), tuple(_ISA.values()))
     return tuple(name for flag, name in _ISA.items() if flag in flags and name in visible)
+
+
+def _flags() -> set[str]:
+    """Return the kernel's names of the instruction sets."""
+    fields = _cpuinfo_fields()
+    return set((fields.get("flags") or fields.get("Features") or "").split())
 
 
 def code_instruction_sets(*, by_gcc: bool = False) -> tuple[str, ...]:
@@ -151,16 +156,14 @@ def code_instruction_sets(*, by_gcc: bool = False) -> tuple[str, ...]:
     Args:
         by_gcc: the compiler is GCC; otherwise it may be Clang.
     """
-    fields = _cpuinfo_fields()
-    flags = set((fields.get("flags") or fields.get("Features") or "").split())
+    flags = _flags()
     names = _OF_COMPILERS if by_gcc else _OF_COMPILERS + _OF_CLANG
     return (*instruction_sets(), *(name for name in names if name in flags))
 
 
 def has_flag(name: str) -> bool:
     """Return True if the kernel lists an instruction set by this name."""
-    fields = _cpuinfo_fields()
-    return name in (fields.get("flags") or fields.get("Features") or "").split()
+    return name in _flags()
 
 
 def has_int8_dot_product() -> bool:

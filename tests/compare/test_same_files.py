@@ -17,7 +17,7 @@ DECODE = 0.006  # of the median file
 SPREAD = 0.4  # of the logarithm of the time to decode
 FILES, OF_ROUND, PROCESSES, CALL_ROUNDS = 512, 4, 5, 20
 SEEDS = range(40)
-# Of 40 pairs without a change: 5 % of false alarms would give more than this one time in 100.
+# With 5 % of false alarms, 40 pairs without a change give more than this one time in 100.
 MOST_FALSE = 6
 
 

@@ -17,7 +17,7 @@ NAMES = ("eager", "torchscript", "onnx_fp32", "onnx_int8", "openvino_fp32", "ope
 PROCESSES, ROUNDS = 16, 2
 FEW = 5  # processes of benchmark=default
 SIMULATIONS = 60
-# Of 60 to 240 intervals of a true coverage of 95 %, fewer are right one time in 100 at most.
+# With a true coverage of 95 %, fewer of 60 to 240 intervals are right one time in 100 at most.
 LEAST_COVERAGE = 0.88
 PHASES, CONTINUOUS = "slow phases", "drift from round to round"
 
