@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from src.errors import UsageError, describe
 from src.models import builders, widths
 from src.models.input_check import other_sides
+from src.models.random_head import shrink_large_head
 
 _replaces_weights: ContextVar[bool] = ContextVar("_replaces_weights", default=False)
 
@@ -105,13 +106,15 @@ class NetworkSpec:
     def build(self) -> nn.Module:
         """Build the network with random weights; (N, 3, H, W) float32 -> (N, num_classes) logits.
 
+        A head that its library draws too large for few classes is scaled down.
+
         Raises:
             UsageError: the builder rejects these options.
         """
         library, name = builders.split(self.builder)
         try:
             self.outline()
-            return builders.construct(self.builder, self._arguments)
+            network = builders.construct(self.builder, self._arguments)
         except (TypeError, ValueError) as error:
             raise UsageError(
                 "model.network_options",
@@ -119,6 +122,8 @@ class NetworkSpec:
                 found=describe(error),
                 remedy="see its documentation",
             ) from error
+        shrink_large_head(network, self.num_classes)
+        return network
 
     def build_pretrained(self, tag: str = "") -> nn.Module:
         """Build the network with published weights; tensors of another shape stay random.
