@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from src.models import builders
 from src.models.network import NetworkSpec
 from src.models.random_head import shrink_large_head
 
@@ -51,7 +52,7 @@ def test_first_loss_of_efficientnet_is_that_of_a_guess() -> None:
 @pytest.mark.parametrize("builder", ["resnet34", "efficientnet_b0", "convnext_tiny"])
 def test_a_head_of_usual_size_stays(builder: str) -> None:
     classes = 1000
-    network = NetworkSpec(builder, classes).build()
+    network = builders.construct(builder, {"num_classes": classes})
     before = {name: value.clone() for name, value in network.state_dict().items()}
     shrink_large_head(network, classes)
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
