@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 
+from lightning.pytorch import seed_everything
 from torch import nn
 
 from src.errors import LightshipError
@@ -108,6 +109,8 @@ def _fit(
     """
     record = account.record
     limit = _limit(making, record, phase)
+    # Another training may have changed torch's seed. A checkpoint is of the seed of its training.
+    seed_everything(making.seed, workers=True, verbose=False)
     is_distillation = phase == "distillation"
     options = making.options
     job = Training(

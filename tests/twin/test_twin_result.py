@@ -285,3 +285,17 @@ def test_what_a_killed_command_left_half_written_is_removed(
     for file in files:
         assert list(file.parent.iterdir()) == [file]
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize("phase", PHASES)
+def test_the_seed_of_a_training_does_not_depend_on_those_before_it(
+    phase: Phase, making: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    monkeypatch.setattr(Making, "fresh_data", lambda _: seeds.append(torch.initial_seed()))
+    monkeypatch.setattr(result.training, "fit", lambda *_: [])
+    monkeypatch.setattr(result.training, "best_of", lambda *_: DONE)
+    for before in (1, 2):  # as a command that trained the other phase, and one that goes on
+        torch.manual_seed(before)
+        result._fit(making, Account(begun(making), lambda _: None), phase, nn.Identity(), None)
+    assert seeds == [making.seed] * 2
