@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
-from lightning.pytorch import LightningModule, Trainer
+from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import BatchSizeFinder, LearningRateFinder
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from src.callbacks.export import data_of
+from src.callbacks.resumed_options import ResumedOptions
 from src.errors import UsageError
 from src.models.classifier import Classifier
 
@@ -38,7 +39,7 @@ class FindLearningRate(LearningRateFinder):
         model.stops_on_non_finite_loss = False  # the test ends when the loss diverges
         trainer.fit_loop.max_epochs = -1  # or after its steps, over as many epochs as needed
         try:
-            with _hide_bar_outside_terminals():
+            with _hide_bar_outside_terminals(), _own_checkpoint(trainer):
                 self.lr_find(trainer, model)
         finally:
             trainer.fit_loop.max_epochs = max_epochs
@@ -86,7 +87,7 @@ class FindBatchSize(BatchSizeFinder):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         _require_start(trainer, "finetune.find_batch_size")
-        with isolate_rng():
+        with isolate_rng(), _own_checkpoint(trainer):
             self.scale_batch_size(trainer, pl_module)
         data_of(trainer).batch_size = cast("Any", self.optimal_batch_size)
         trainer.strategy.setup_optimizers(trainer)  # the schedule depends on the number of steps
@@ -115,6 +116,23 @@ def steepest(rates: Sequence[float], losses: Sequence[float]) -> float | None:
     end = max(int(loss.argmin()) + 1, _MIN_LOSSES)
     slopes = np.gradient(loss[:end], np.log(rate[:end]))
     return float(rate[int(slopes.argmin())])
+
+
+@contextlib.contextmanager
+def _own_checkpoint(trainer: Trainer) -> Iterator[None]:
+    """Let a search restore the checkpoint that it makes: no training goes on from one.
+
+    Lightning's finders save the start of the training and restore it as any checkpoint. Its path
+    would stay that of the Trainer, and its options of the optimizer are not those of the search.
+    """
+    path = trainer.ckpt_path
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    trainer.callbacks = [each for each in callbacks if not isinstance(each, ResumedOptions)]  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        trainer.callbacks = callbacks  # type: ignore[attr-defined]
+        trainer.ckpt_path = path
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from src.callbacks.lr_and_batch_size_finders import FindBatchSize, FindLearningRate, steepest
+from src.callbacks.resumed_options import ResumedOptions
 from src.data.datasets.digits import Digits
 from src.errors import UsageError
 from tests.support.small_training import SmallNet, WeightRecorder, fit_digits
@@ -65,6 +66,21 @@ def test_the_batch_size_finder_doubles_until_memory_is_full(
     assert data.batch_size == 16
     assert "data.batch_size=16" in capsys.readouterr().out
     assert fit.train_dataloader.batch_size == 16
+    assert len(recorder.weights) == 3
+
+
+def test_both_finders_beside_the_check_of_resumed_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FindBatchSize, "_require_one_gpu", lambda *_: None)
+    batch_size, recorder = FindBatchSize(), WeightRecorder()
+    batch_size._max_trials = 2
+    finders = [batch_size, FindLearningRate(40)]
+    check = ResumedOptions(optimizer_is_chosen=False)
+    data = Digits(image_size=16, batch_size=4, num_workers=0)
+    fit = fit_digits(tmp_path, SmallNet(lr=1e-3), data, callbacks=[*finders, check, recorder])
+    assert fit.ckpt_path is None
+    assert check in fit.callbacks
     assert len(recorder.weights) == 3
 
 
