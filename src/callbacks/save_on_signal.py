@@ -111,18 +111,16 @@ class StopOnSignal(Checkpoint):
     def _stop(self, trainer: Trainer, place: str) -> None:
         first = trainer.is_global_zero
         number = self._received or signal.SIGTERM  # None: another process received it
-        if first and number not in STOPPING:
-            _requeue()
+        failure = _requeue() if first and number not in STOPPING else ""
         if _is_trial(trainer):
             details = "nothing is kept of a try with trainer.fast_dev_run"
-            raise Stopped(number, details, quiet=not first)
-        self._has_saved = True
-        path = os.path.relpath(self._last.path)
-        raise Stopped(number, f"saved {path} at {place}", quiet=not first)
+        else:
+            self._has_saved = True
+            details = f"saved {os.path.relpath(self._last.path)} at {place}"
+        raise Stopped(number, f"{details}{failure and f', {failure}'}", quiet=not first)
 
     def _requeue_at_once(self, number: int, frame: FrameType | None) -> None:
-        _requeue()
-        stop(number)
+        raise Stopped(number, _requeue())
 
 
 def _is_trial(trainer: Trainer) -> bool:
@@ -166,9 +164,20 @@ def _export_note(run: Run) -> str:
     return f"exported the best checkpoint (measure it with: {command})"
 
 
-def _requeue() -> None:
-    """Ask SLURM to start this job again."""
-    job = os.environ.get("SLURM_ARRAY_JOB_ID")
-    if job is not None:
-        job = f"{job}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    subprocess.run(["scontrol", "requeue", job or os.environ["SLURM_JOB_ID"]], check=False)
+def _requeue() -> str:
+    """Ask SLURM to start this job again; return why it does not, or an empty string."""
+    job = os.environ.get("SLURM_JOB_ID", "")
+    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
+        job = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
+    try:
+        asked = subprocess.run(
+            ["scontrol", "requeue", job], check=False, capture_output=True, text=True
+        )
+    except OSError as error:  # as in a container
+        reason = f"scontrol: {error.strerror}"
+    else:
+        if not asked.returncode:
+            return ""
+        said = asked.stderr.strip().splitlines() or [f"scontrol: exit code {asked.returncode}"]
+        reason = said[-1]
+    return f"SLURM does not start the job again ({reason}): submit it again"

@@ -70,3 +70,42 @@ def test_a_training_that_a_signal_stops_keeps_its_last_checkpoint(
     line = stopped(number, 0)
     assert line == f"stopped by {number.name}; saved checkpoints/last.ckpt at step 1 of epoch 1"
     assert [path.name for path in elsewhere.rglob("*.ckpt")] == ["last.ckpt"]
+
+
+JOB = {
+    "SLURM_NTASKS": "1",
+    "SLURM_JOB_NAME": "train",
+    "SLURM_JOB_ID": "4711",
+    "SLURM_PROCID": "0",
+    "SLURM_LOCALID": "0",
+    "SLURM_NODEID": "0",
+}
+SAVED = "stopped by SIGUSR1; saved checkpoints/last.ckpt at step 1 of epoch 1"
+
+
+@pytest.mark.parametrize(
+    ("scontrol", "told"),
+    [
+        (None, "(scontrol: No such file or directory)"),  # as in a container
+        ("echo 'Requested operation is disabled' >&2; exit 1", "(Requested operation is disabled)"),
+        ("exit 3", "(scontrol: exit code 3)"),
+        ("exit 0", ""),
+    ],
+)
+def test_a_job_that_slurm_does_not_start_again_says_so(
+    scontrol: str | None, told: str, elsewhere: Path, tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    tools = tmp_path_factory.mktemp("tools")
+    if scontrol is not None:
+        (tools / "scontrol").write_text(f"#!/bin/sh\n{scontrol}\n")
+        (tools / "scontrol").chmod(0o755)
+    for name, value in {**JOB, "PATH": str(tools)}.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("SLURM_ARRAY_JOB_ID", raising=False)
+    line = f", SLURM does not start the job again {told}: submit it again" if told else ""
+    assert stopped(signal.SIGUSR1, 0) == SAVED + line
+    assert [path.name for path in elsewhere.rglob("*.ckpt")] == ["last.ckpt"]
+    with pytest.raises(Stopped) as at_once:  # as during the export
+        StopOnSignal(LastCheckpoint())._requeue_at_once(signal.SIGUSR1, None)
+    assert str(at_once.value) == f"stopped by SIGUSR1{line.replace(',', ';', 1)}"
