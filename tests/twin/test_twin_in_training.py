@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from src.run.folder import Run
+from src.run.twin import Phase
 from src.run.twin_files import TwinFiles
 from tests.support.training_process import finish, start, wait_until
 from tests.support.warm_command import command
@@ -60,10 +61,16 @@ def test_a_training_makes_exports_and_reports_its_twin(tmp_path: Path) -> None:
     assert TwinFiles(run).read() == record
 
 
-def test_ctrl_c_in_the_twin_saves_it_and_the_training_goes_on(tmp_path: Path) -> None:
-    words = (*TRAINING, EXPORTS, "twin.epochs=30")
+@pytest.mark.parametrize(
+    ("phase", "epochs"), [("distillation", (30, 1)), ("quantization", (1, 30))]
+)
+def test_ctrl_c_in_the_twin_saves_it_and_the_training_goes_on(
+    phase: Phase, epochs: tuple[int, int], tmp_path: Path
+) -> None:
+    options = (f"twin.epochs={epochs[0]}", f"twin.quantized_epochs={epochs[1]}")
+    words = (*TRAINING, EXPORTS, *options)
     process = start(tmp_path, *words)
-    saved = "lightning_logs/*/version_0/twin/distillation-*/checkpoints/last.ckpt"
+    saved = f"lightning_logs/*/version_0/twin/{phase}-*/checkpoints/last.ckpt"
     wait_until(process, lambda: bool(list(tmp_path.glob(saved))))
     process.send_signal(signal.SIGINT)
     printed = finish(process, 130)
@@ -72,7 +79,7 @@ def test_ctrl_c_in_the_twin_saves_it_and_the_training_goes_on(tmp_path: Path) ->
     run = run_in(tmp_path)
     begun = TwinFiles(run).read_unfinished()
     assert begun is not None
-    assert begun.spent_s["distillation"] > 0
+    assert begun.spent_s[phase] > 0
     assert not run.manifest.is_file()
     done = command(tmp_path, "src.train", *words, "ckpt_path=last")
     assert done.returncode == 0, done.stderr
@@ -80,8 +87,8 @@ def test_ctrl_c_in_the_twin_saves_it_and_the_training_goes_on(tmp_path: Path) ->
     assert record is not None
     assert record.tried == begun.tried  # the survey was not made again
     assert record.training == begun.training
-    distilled = [each for each in record.epochs if each.phase == "distillation"]
-    assert [each.epoch for each in distilled] == list(range(1, 31))
+    trained = [each.epoch for each in record.epochs if each.phase == phase]
+    assert trained == list(range(1, 31))
     assert run.benchmark.is_file()
 
 
