@@ -170,14 +170,12 @@ def _requeue() -> str:
     if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
         job = f"{array}_{os.environ.get('SLURM_ARRAY_TASK_ID', '')}"
     try:
-        asked = subprocess.run(
-            ["scontrol", "requeue", job], check=False, capture_output=True, text=True
-        )
+        asked = subprocess.run(["scontrol", "requeue", job], check=False, stderr=subprocess.PIPE)
     except OSError as error:  # as in a container
         reason = f"scontrol: {error.strerror}"
     else:
         if not asked.returncode:
             return ""
-        said = asked.stderr.strip().splitlines() or [f"scontrol: exit code {asked.returncode}"]
-        reason = said[-1]
+        said = asked.stderr.decode(errors="replace").strip().splitlines()
+        reason = said[-1] if said else f"scontrol: exit code {asked.returncode}"
     return f"SLURM does not start the job again ({reason}): submit it again"

@@ -14,6 +14,7 @@ from src.callbacks.checkpoint import LastCheckpoint
 from src.callbacks.export import ExportCallback
 from src.callbacks.save_on_signal import StopOnSignal
 from src.system.signals import STOPPING, Stopped
+from tests.support import slurm_job
 from tests.support.tiny_classifier import TinyNet, loader, trainer
 
 pytestmark = [
@@ -72,14 +73,6 @@ def test_a_training_that_a_signal_stops_keeps_its_last_checkpoint(
     assert [path.name for path in elsewhere.rglob("*.ckpt")] == ["last.ckpt"]
 
 
-JOB = {
-    "SLURM_NTASKS": "1",
-    "SLURM_JOB_NAME": "train",
-    "SLURM_JOB_ID": "4711",
-    "SLURM_PROCID": "0",
-    "SLURM_LOCALID": "0",
-    "SLURM_NODEID": "0",
-}
 SAVED = "stopped by SIGUSR1; saved checkpoints/last.ckpt at step 1 of epoch 1"
 
 
@@ -89,6 +82,7 @@ SAVED = "stopped by SIGUSR1; saved checkpoints/last.ckpt at step 1 of epoch 1"
         (None, "(scontrol: No such file or directory)"),  # as in a container
         ("echo 'Requested operation is disabled' >&2; exit 1", "(Requested operation is disabled)"),
         ("exit 3", "(scontrol: exit code 3)"),
+        ("printf 'refus\\351' >&2; exit 1", "(refus\ufffd)"),  # Latin-1
         ("exit 0", ""),
     ],
 )
@@ -98,11 +92,8 @@ def test_a_job_that_slurm_does_not_start_again_says_so(
 ) -> None:  # fmt: skip
     tools = tmp_path_factory.mktemp("tools")
     if scontrol is not None:
-        (tools / "scontrol").write_text(f"#!/bin/sh\n{scontrol}\n")
-        (tools / "scontrol").chmod(0o755)
-    for name, value in {**JOB, "PATH": str(tools)}.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("SLURM_ARRAY_JOB_ID", raising=False)
+        slurm_job.plant_scontrol(tools, scontrol)
+    slurm_job.enter(monkeypatch, str(tools))
     line = f", SLURM does not start the job again {told}: submit it again" if told else ""
     assert stopped(signal.SIGUSR1, 0) == SAVED + line
     assert [path.name for path in elsewhere.rglob("*.ckpt")] == ["last.ckpt"]

@@ -20,6 +20,7 @@ from src.run.folder import Run
 from src.system import child_commands, signals
 from src.system.signals import Stopped
 from tests.conftest import ROOT
+from tests.support import slurm_job
 from tests.support.training_process import (
     checkpoint,
     finish,
@@ -224,23 +225,11 @@ def test_ctrl_c_again_stops_at_once(tmp_path: Path) -> None:
 def test_a_requeued_slurm_job_resumes_bit_for_bit(tmp_path: Path) -> None:
     requests = tmp_path / "requests"
     tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {requests}\n')
-    (tools / "scontrol").chmod(0o755)
-    job = {
-        "SLURM_NTASKS": "1",
-        "SLURM_JOB_NAME": "train",
-        "SLURM_JOB_ID": "4711",
-        "SLURM_PROCID": "0",
-        "SLURM_LOCALID": "0",
-        "SLURM_NODEID": "0",
-        "PATH": f"{tools}:{os.environ['PATH']}",
-    }
+    slurm_job.plant_scontrol(tools, f'echo "$@" >> {requests}')
     options = TRAINING
     finish(start(tmp_path / "whole", *options))
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in job.items():
-            patch.setenv(name, value)
+        slurm_job.enter(patch, f"{tools}:{os.environ['PATH']}")
         process = start_and_signal(tmp_path / "job", signal.SIGUSR1, [2], *options)
         printed = finish(process, 128 + signal.SIGUSR1)
         assert "stopped by SIGUSR1; saved " in printed
