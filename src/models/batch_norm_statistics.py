@@ -39,15 +39,21 @@ class FrozenStatistics(Callback):
     image with logits a hundred times as large as usual.
 
     Args:
-        fraction: share of all steps, the last ones, with frozen statistics; 0 for none. They start
-            no earlier than ``MIN_STEPS``.
+        fraction: share of all steps, the last ones, with frozen statistics; 0 for none.
         elapsed: returns the share of the training's time that is over, from 0 to 1, if the time may
             end it before its last step. The fraction is then one of the time as well.
+        earliest: first step that may have frozen statistics.
     """
 
-    def __init__(self, fraction: float, elapsed: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self,
+        fraction: float,
+        elapsed: Callable[[], float] | None = None,
+        earliest: int = MIN_STEPS,
+    ) -> None:
         self.fraction = fraction
         self._elapsed = elapsed
+        self._earliest = earliest
         self._first_frozen_step = 0.0
         self._least_steps = 0.0
         self._is_frozen = False
@@ -55,7 +61,7 @@ class FrozenStatistics(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         steps = trainer.estimated_stepping_batches
-        self._least_steps = min(MIN_STEPS, steps)
+        self._least_steps = min(self._earliest, steps)
         first = math.ceil((1 - self.fraction) * steps) - steps_ahead(trainer)
         self._first_frozen_step = max(first, self._least_steps)
         if trainer.global_step > self._first_frozen_step:  # resumed after the start

@@ -121,6 +121,7 @@ class TwinAccount(Record, frozen=True, kw_only=True):
     peak_device_bytes: Count | None = null()
     training: Cost | None = null()  # of the run itself; null if it was not noted
     teacher: Validated | None = null()
+    reconstructed: Validated | None = null()  # refitted layer by layer, before its distillation
     distilled: Validated | None = null()  # in float, before fake quantization
     twin: Validated | None = null()  # under fake quantization
     in_float: Validated | None = null()  # the float graph with the same weights

@@ -1,4 +1,4 @@
-"""The checkpoints of a twin's training: found by their folder, and removed where damaged."""
+"""The weights of a twin's training: found by their folder, and removed where damaged."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import zipfile
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from src.errors import describe
+from src.models.builders import load_weights
 from src.run.folder import Run
-from src.system import os_errors, partial_files
+from src.system import atomic_files, os_errors, partial_files
 
 _BEST, _LAST = "best.ckpt", "last.ckpt"
 _PARTS = {"state_dict", "loops", "callbacks", "optimizer_states", "lr_schedulers"}
@@ -48,6 +50,39 @@ def remove_damaged(folder: Path) -> list[str]:
             file.unlink()
             lines.append(f"{file} is damaged and was removed: {problem[:_SHOWN]}")
     return lines
+
+
+def begun_in(run: Run, training: str) -> Path:
+    """Return the file of the weights that a training begins with."""
+    return run.own("twin", training, "begun.pt")
+
+
+def write_weights(network: nn.Module, file: Path) -> None:
+    """Write the weights of a network."""
+    content = io.BytesIO()
+    torch.save(network.state_dict(), content)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    atomic_files.write_bytes(file, content.getvalue())
+
+
+def read_weights(network: nn.Module, file: Path) -> bool:
+    """Give a network the weights of a file.
+
+    Returns:
+        False if there is none, or if it was damaged; that one is removed, with a line.
+    """
+    partial_files.remove(file.parent)
+    if not file.is_file():
+        return False
+    try:
+        load_weights(network, torch.load(file, map_location="cpu", weights_only=True))
+    except Exception as error:  # the unpickler raises whatever a damaged file leads it to
+        if isinstance(error, OSError) or os_errors.is_out_of_memory(error):
+            raise
+        file.unlink()
+        print(f"{file} is damaged and was removed: {describe(error)[:_SHOWN]}")
+        return False
+    return True
 
 
 def _first_in(folder: Path, *names: str) -> Path | None:

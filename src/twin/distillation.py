@@ -36,8 +36,8 @@ class Distillation(LightningModule):
         steps: of the whole training, for the schedule.
         lr: peak learning rate of AdamW.
         temperature: divides both logits (section 2 of the paper).
-        freeze_statistics_fraction: as in :class:`src.models.classifier.Classifier`; 0 for a student
-            without BatchNorm.
+        freeze_statistics_fraction: share of the steps, the last ones, with frozen statistics of
+            BatchNorm; 0 for a student without BatchNorm.
         limit: of the time; the schedule ends with it, if that is earlier than the last step.
     """
 
@@ -75,7 +75,10 @@ class Distillation(LightningModule):
 
     def configure_callbacks(self) -> list[Callback]:
         fraction = self.freeze_statistics_fraction
-        return [FrozenStatistics(fraction, lambda: self.limit.share)] if fraction else []
+        if not fraction:
+            return []
+        # A student begins near the weights that it shall keep, so no step is too early.
+        return [FrozenStatistics(fraction, lambda: self.limit.share, earliest=0)]
 
     def on_fit_start(self) -> None:
         self._teacher[0].to(self.device)

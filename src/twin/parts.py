@@ -11,10 +11,12 @@ import torch
 from src.run.twin import DroppedBlock, ReplacedParts, TriedPlan, Validated
 from src.twin import blocks, probe, survey
 from src.twin.making import Making
+from src.twin.reconstruction import reconstruct
 from src.twin.replacements import DROP
 from src.twin.survey import LEAST_GAIN, Surveyed
+from src.twin.validation import agreement
 
-LEARNABLE = 0.8  # agreement after the probe
+LEARNABLE = 0.8  # agreement before any training, or after the probe
 _ROUNDING = 1e-9  # of a share of images, in floating point
 
 
@@ -82,7 +84,7 @@ class _Plans:
         self._trainable: set[survey.Plan] = set()
 
     def is_learnable(self, each: Surveyed) -> bool:
-        """Return True if a plan can be trained here, and was learnt in a short distillation."""
+        """Return True if a plan can be trained here, and answers as the teacher or was learnt."""
         plan = each.plan
         if plan not in self.refused and plan not in self._trainable:
             if reason := _untrainable(self._making, each):
@@ -119,6 +121,8 @@ class _Plans:
         return not plan or self._is_learnt(dataclasses.replace(each, plan=plan))
 
     def _is_learnt(self, each: Surveyed) -> bool:
+        if each.agreement >= LEARNABLE:
+            return True
         if self._making.options.probe_steps and each.plan not in self.probed:
             self.probed[each.plan] = _probed(self._making, each)
         return self.probed.get(each.plan, 1.0) >= LEARNABLE
@@ -136,9 +140,14 @@ def _untrainable(making: Making, each: Surveyed) -> str | None:
 
 def _probed(making: Making, each: Surveyed) -> float:
     making.report(f"a short distillation: {each.name}")
+    student = making.survey.student(each.plan)
+    reconstruct(student, making.network, making.images, torch.device(making.accelerator))
+    reached = agreement(student, making.images, making.survey.expected)
+    if reached >= LEARNABLE:
+        return reached
     return probe.agreement_after(
         making.network,
-        making.survey.student(each.plan),
+        student,
         making.fresh_data(),
         making.images,
         making.survey.expected,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -41,8 +43,7 @@ def agreement_after(
     student.to(device)
     optimizer = torch.optim.AdamW(student.parameters(), lr=lr, weight_decay=0.0)
     student.train()
-    batches = itertools.chain.from_iterable(itertools.repeat(data.train_dataloader()))
-    for batch, _ in zip(batches, range(steps), strict=False):
+    for batch, _ in zip(_batches(data), range(steps), strict=False):
         inputs = data.preprocessing.normalised(batch[0].to(device))
         with torch.no_grad():
             logits = teacher(inputs)
@@ -54,3 +55,11 @@ def agreement_after(
     student.cpu().eval()
     reestimate_statistics(student, images)
     return agreement(student, images, expected)
+
+
+def _batches(data: DatasetModule) -> Iterator[Any]:
+    """Yield training batches without an end; the order of each epoch is another one."""
+    loader = data.train_dataloader()
+    for epoch in itertools.count():
+        loader.sampler.set_epoch(epoch)  # type: ignore[attr-defined]
+        yield from loader

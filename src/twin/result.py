@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 
+import torch
 from lightning.pytorch import seed_everything
 from torch import nn
 
 from src.errors import LightshipError
+from src.models.builders import load_weights
 from src.run.twin import Phase, Twin, Validated
 from src.run.twin_files import TwinFiles
 from src.system import atomic_files
@@ -16,6 +18,8 @@ from src.twin.account import Account
 from src.twin.curve import missed_budget
 from src.twin.graph_network import GraphNetwork, UnknownOperatorError
 from src.twin.making import Making
+from src.twin.parts import LEARNABLE
+from src.twin.reconstruction import reconstruct
 from src.twin.survey import LEAST_GAIN
 from src.twin.time_limit import TimeLimit
 from src.twin.training import Training
@@ -37,6 +41,7 @@ def train(making: Making, account: Account) -> None:
     account.note(teacher=making.validation.of(making.network))
     student = making.student(account.record)
     if account.record.plan is not None and account.record.plan.replaced:
+        _reconstruct(making, account, student)
         done = account.record.distilled
         account.note(distilled=_fit(making, account, "distillation", student, done))
     with making.quantized(student) as quantization:
@@ -67,6 +72,25 @@ def train(making: Making, account: Account) -> None:
     _judge(making, account)
 
 
+def _reconstruct(making: Making, account: Account, student: nn.Module) -> None:
+    """Refit the layers of a student, or take the weights that an earlier command found.
+
+    The student keeps its weights if the others answer fewer validation images as the teacher does.
+    """
+    folder = making.folder("distillation", account.record)
+    file = checkpoints.begun_in(making.run, folder)
+    if not checkpoints.read_weights(student, file):
+        making.report("refitting the layers behind the replaced parts")
+        before = making.validation.of(student)
+        weights = copy.deepcopy(student.state_dict())
+        device = torch.device(making.accelerator)
+        reconstruct(student, making.network, making.images, device)
+        if making.validation.of(student).agreement < before.agreement:
+            load_weights(student, weights)
+        checkpoints.write_weights(student, file)
+    account.note(reconstructed=making.validation.of(student))
+
+
 def _undo_lost(making: Making, account: Account) -> None:
     """Undo trainings whose checkpoints are gone or damaged, so that they are trained again.
 
@@ -85,7 +109,14 @@ def _undo_lost(making: Making, account: Account) -> None:
 
     if is_lost("distillation", record.distilled):
         making.report("the checkpoints of the distillation are gone: both trainings begin anew")
-        account.note(making=record.making + 1, distilled=None, twin=None, epochs=[], spent_s={})
+        account.note(
+            making=record.making + 1,
+            reconstructed=None,
+            distilled=None,
+            twin=None,
+            epochs=[],
+            spent_s={},
+        )
     elif is_lost("quantization", record.twin):
         making.report("the checkpoints of the quantization are gone: it is trained again")
         account.note(
@@ -124,6 +155,7 @@ def _fit(
         lr=options.lr if is_distillation else options.quantized_lr,
         limit=limit,
         accelerator=making.accelerator,
+        is_near=record.reconstructed is not None and record.reconstructed.agreement >= LEARNABLE,
     )
     begun = copy.deepcopy(student.state_dict())
     if done is None:

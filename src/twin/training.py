@@ -29,7 +29,7 @@ from src.twin.distillation import Distillation
 from src.twin.time_limit import TimeLimit
 from src.twin.validation import Validation
 
-_FROZEN_SHARE = 0.3  # of the steps, with frozen statistics of BatchNorm
+_FROZEN_SHARE = 0.5  # of the steps, with frozen statistics of BatchNorm
 
 
 class Curve(Callback):
@@ -84,6 +84,9 @@ class Training:
         lr: peak learning rate.
         limit: of its time.
         accelerator: as the Trainer takes it.
+        is_near: the student answers most images as the teacher does before the training. Then all
+            steps have the statistics of BatchNorm that inference has: in a batch, a rare image
+            changes those by which it is normalised, and a short training learns to rely on it.
     """
 
     run: Run
@@ -96,6 +99,7 @@ class Training:
     lr: float
     limit: TimeLimit
     accelerator: str
+    is_near: bool = False
 
     @property
     def checkpoints(self) -> Path:
@@ -157,13 +161,14 @@ def _module(training: Training, student: nn.Module) -> Distillation:
         isinstance(part, nn.modules.batchnorm._BatchNorm)  # noqa: SLF001
         for part in student.modules()
     )
+    frozen = 1.0 if training.is_near else _FROZEN_SHARE
     return Distillation(
         training.teacher,
         student,
         len(training.data.class_names),
         training.epochs * len(training.data.train_dataloader()),
         training.lr,
-        freeze_statistics_fraction=_FROZEN_SHARE if has_norms else 0.0,
+        freeze_statistics_fraction=frozen if has_norms else 0.0,
         limit=training.limit,
     )
 
