@@ -68,6 +68,7 @@ class Validated(Record, frozen=True, kw_only=True):
     images: Count
     top1: Share
     agreement: Share  # with the teacher
+    loss: Annotated[float, Meta(ge=0)] | None = null()  # distance of the logits to the teacher's
 
 
 class Epoch(Record, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from src.models.losses import EpochMean
 from src.models.optimization import warmup_cosine
 from src.twin.time_limit import TimeLimit
 
+TEMPERATURE = 2.0  # divides logits: section 2 of the paper
 _WARM_UP = 0.1  # of the steps
 
 # Shapes: N images, K classes, H = W = data.image_size.
@@ -35,7 +36,7 @@ class Distillation(LightningModule):
         num_classes: K.
         steps: of the whole training, for the schedule.
         lr: peak learning rate of AdamW.
-        temperature: divides both logits (section 2 of the paper).
+        temperature: divides both logits.
         freeze_statistics_fraction: share of the steps, the last ones, with frozen statistics of
             BatchNorm; 0 for a student without BatchNorm.
         limit: of the time; the schedule ends with it, if that is earlier than the last step.
@@ -48,7 +49,7 @@ class Distillation(LightningModule):
         num_classes: int,
         steps: int,
         lr: float,
-        temperature: float = 2.0,
+        temperature: float = TEMPERATURE,
         freeze_statistics_fraction: float = 0.3,
         limit: TimeLimit | None = None,
     ) -> None:

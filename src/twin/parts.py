@@ -11,10 +11,8 @@ import torch
 from src.run.twin import DroppedBlock, ReplacedParts, TriedPlan, Validated
 from src.twin import blocks, probe, survey
 from src.twin.making import Making
-from src.twin.reconstruction import reconstruct
 from src.twin.replacements import DROP
 from src.twin.survey import LEAST_GAIN, Surveyed
-from src.twin.validation import agreement
 
 LEARNABLE = 0.8  # agreement before any training, or after the probe
 _ROUNDING = 1e-9  # of a share of images, in floating point
@@ -140,20 +138,16 @@ def _untrainable(making: Making, each: Surveyed) -> str | None:
 
 def _probed(making: Making, each: Surveyed) -> float:
     making.report(f"a short distillation: {each.name}")
-    student = making.survey.student(each.plan)
-    reconstruct(student, making.network, making.images, torch.device(making.accelerator))
-    reached = agreement(student, making.images, making.survey.expected)
-    if reached >= LEARNABLE:
-        return reached
     return probe.agreement_after(
         making.network,
-        student,
+        making.survey.student(each.plan),
         making.fresh_data(),
         making.images,
         making.survey.expected,
         making.options.probe_steps,
         making.options.lr,
         torch.device(making.accelerator),
+        LEARNABLE,
     )
 
 

@@ -1,4 +1,4 @@
-"""A short distillation that shows whether a set of parts can be learnt."""
+"""A reconstruction and a short distillation that show whether a set of parts can be learnt."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ from torch import Tensor, nn
 
 from src.data.dataset_module import DatasetModule
 from src.models.batch_norm_statistics import reestimate_statistics
-from src.twin.distillation import distillation_loss
+from src.twin.distillation import TEMPERATURE, distillation_loss
+from src.twin.reconstruction import reconstruct
 from src.twin.validation import agreement
-
-_TEMPERATURE = 2.0
 
 
 def agreement_after(
@@ -26,19 +25,27 @@ def agreement_after(
     steps: int,
     lr: float,
     device: torch.device,
+    enough: float,
 ) -> float:
     """Return the share of images with the teacher's top-1 class after some steps.
 
+    If the reconstruction alone gives enough of them, no step is made.
+
     Args:
         teacher: in eval mode.
-        student: trained in place.
+        student: in eval mode; trained in place.
         data: set up for fit.
         images: training images, (n, 3, H, W), for the statistics of BatchNorm and the comparison.
         expected: the teacher's class of each of them, (n,).
         steps: of AdamW.
         lr: its learning rate.
         device: on which both are run; afterwards they are on the CPU.
+        enough: share of images that need no step.
     """
+    reconstruct(student, teacher, images, device)
+    reached = agreement(student, images, expected)
+    if reached >= enough:
+        return reached
     teacher.to(device)
     student.to(device)
     optimizer = torch.optim.AdamW(student.parameters(), lr=lr, weight_decay=0.0)
@@ -47,7 +54,7 @@ def agreement_after(
         inputs = data.preprocessing.normalised(batch[0].to(device))
         with torch.no_grad():
             logits = teacher(inputs)
-        loss = distillation_loss(student(inputs), logits, _TEMPERATURE)
+        loss = distillation_loss(student(inputs), logits, TEMPERATURE)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -81,11 +81,11 @@ def _reconstruct(making: Making, account: Account, student: nn.Module) -> None:
     file = checkpoints.begun_in(making.run, folder)
     if not checkpoints.read_weights(student, file):
         making.report("refitting the layers behind the replaced parts")
-        before = making.validation.of(student)
+        before = making.validation.of(student).agreement
         weights = copy.deepcopy(student.state_dict())
         device = torch.device(making.accelerator)
         reconstruct(student, making.network, making.images, device)
-        if making.validation.of(student).agreement < before.agreement:
+        if making.validation.of(student).agreement < before:
             load_weights(student, weights)
         checkpoints.write_weights(student, file)
     account.note(reconstructed=making.validation.of(student))

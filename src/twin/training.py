@@ -134,7 +134,8 @@ def best_of(training: Training, student: nn.Module, begun: Mapping[str, Tensor])
     """Give a student the best weights of a finished training, in eval mode.
 
     They have the best agreement with the teacher on the validation images, among those of each
-    epoch and those that the training began with. Later ones win a tie.
+    epoch and those that the training began with. Of the same agreement, those that it began with
+    win if their loss is lower, else later ones.
 
     Args:
         training: it has ended.
@@ -150,10 +151,15 @@ def best_of(training: Training, student: nn.Module, begun: Mapping[str, Tensor])
     module = _module(training, student)
     module.load_state_dict(content["state_dict"])
     trained = training.validation.of(student.eval())
-    if trained.agreement >= untrained.agreement:
+    if _rank(trained) >= _rank(untrained):
         return trained
     load_weights(student, begun)
     return untrained
+
+
+def _rank(validated: Validated) -> tuple[float, float]:
+    """Return what is greater for the better weights."""
+    return validated.agreement, -math.inf if validated.loss is None else -validated.loss
 
 
 def _module(training: Training, student: nn.Module) -> Distillation:

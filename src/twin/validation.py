@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from src.data.dataset_module import DatasetModule
 from src.errors import UsageError
 from src.models.batch_norm_statistics import BATCH
 from src.run.twin import Validated
+from src.twin.distillation import TEMPERATURE, distillation_loss
 
 
 class Validation:
@@ -28,7 +28,7 @@ class Validation:
     def __init__(self, teacher: nn.Module, data: DatasetModule, device: torch.device) -> None:
         self._data = data
         self._device = device
-        self._expected = self._answers(teacher)
+        self._expected = self._logits(teacher)
         labels = [labels for _, labels in data.batches("val", BATCH)]
         if not len(self._expected):
             raise UsageError(
@@ -37,26 +37,30 @@ class Validation:
                 found="none in its data",
                 remedy="train with a validation split",
             )
-        self._labels = np.concatenate(labels)
+        self._labels = torch.from_numpy(np.concatenate(labels))
 
     def of(self, network: nn.Module) -> Validated:
         """Validate a network in eval mode."""
-        answers = self._answers(network)
+        logits = self._logits(network)
+        answers = logits.argmax(1)
+        loss = distillation_loss(logits, self._expected, TEMPERATURE)
         return Validated(
             images=len(answers),
-            top1=float((answers == self._labels).mean()),
-            agreement=float((answers == self._expected).mean()),
+            top1=float((answers == self._labels).float().mean()),
+            agreement=float((answers == self._expected.argmax(1)).float().mean()),
+            loss=float(loss) if loss.isfinite() else None,
         )
 
-    def _answers(self, network: nn.Module) -> NDArray[np.int64]:
+    def _logits(self, network: nn.Module) -> Tensor:
+        """Return the logits of all images, (N, K), on the CPU."""
         network.to(self._device)
         with torch.inference_mode():
             parts = [
-                network(torch.from_numpy(images).to(self._device)).argmax(1).cpu().numpy()
+                network(torch.from_numpy(images).to(self._device)).float().cpu()
                 for images, _ in self._data.batches("val", BATCH)
             ]
         network.cpu()
-        return np.concatenate(parts) if parts else np.empty(0, np.int64)
+        return torch.cat(parts) if parts else torch.empty(0, 0)
 
 
 def classes(network: nn.Module, images: Tensor) -> Tensor:
