@@ -18,7 +18,9 @@ class TwinOptions:
     """The training of a network that is fast in int8 and answers as the trained one does.
 
     Args:
-        epochs: of distillation in float; by default a third of the training's, at least 3.
+        epochs: of distillation in float; by default a third of the training's, at least 3, and none
+            if the network with its layers refitted changes no more than ``max_accuracy_drop`` of
+            the validation answers.
         quantized_epochs: of training under fake quantization after that; by default half of
             ``epochs``, at least 2.
         max_minutes: of both trainings together, by default no limit. Each has a share by its

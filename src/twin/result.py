@@ -24,6 +24,8 @@ from src.twin.survey import LEAST_GAIN
 from src.twin.time_limit import TimeLimit
 from src.twin.training import Training
 
+_ROUNDING = 1e-6  # of a share of images, in float32
+
 
 def train(making: Making, account: Account) -> None:
     """Distil the chosen plan, train it under fake quantization, and measure the result.
@@ -43,7 +45,8 @@ def train(making: Making, account: Account) -> None:
     if account.record.plan is not None and account.record.plan.replaced:
         _reconstruct(making, account, student)
         done = account.record.distilled
-        account.note(distilled=_fit(making, account, "distillation", student, done))
+        if done is not None or _needs_distillation(making, account.record):
+            account.note(distilled=_fit(making, account, "distillation", student, done))
     with making.quantized(student) as quantization:
         try:
             trainable = quantization.network()
@@ -89,6 +92,19 @@ def _reconstruct(making: Making, account: Account, student: nn.Module) -> None:
             load_weights(student, weights)
         checkpoints.write_weights(student, file)
     account.note(reconstructed=making.validation.of(student))
+
+
+def _needs_distillation(making: Making, record: Twin) -> bool:
+    """Return False for a reconstructed student that changes no more answers than is allowed."""
+    if making.options.epochs is not None or record.reconstructed is None:
+        return True
+    changed = 1 - record.reconstructed.agreement
+    if changed > making.options.max_accuracy_drop + _ROUNDING:
+        return True
+    making.report(
+        f"no distillation: the refitted network changes {changed:.1%} of the validation answers"
+    )
+    return False
 
 
 def _undo_lost(making: Making, account: Account) -> None:

@@ -78,10 +78,14 @@ def _blocks(account: TwinAccount) -> Iterator[str]:
 def _what_it_is(account: TwinAccount) -> str:
     plan = account.plan
     parts = f" ({plan.name})" if plan is not None and plan.replaced else ""
+    made = "distilled from the trained network on the training images, and trained"
+    if account.reconstructed is not None and account.distilled is None:
+        made = (
+            "refitted layer by layer to the outputs of the trained network, and distilled from it"
+        )
     return (
         f"The files of the twin compute another network than the trained one{parts}. It was "
-        "distilled from the trained network on the training images, and trained under fake "
-        "quantization. The weights that were trained are in the other files."
+        f"{made} under fake quantization. The weights that were trained are in the other files."
     )
 
 
@@ -116,6 +120,7 @@ def _validated(account: TwinAccount, twin: Validated) -> str:
     """Return the agreement with the trained network on the validation images, step by step."""
     steps = {
         "the plain int8 file of the trained network": account.calibrated,
+        "the network with its layers refitted": account.reconstructed,
         "the distilled network in float": account.distilled,
         "the twin under fake quantization": twin,
     }
