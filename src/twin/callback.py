@@ -10,6 +10,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from src.callbacks.export import finished_checkpoint, run_of
+from src.data.images import ImageDataModule
 from src.errors import LightshipError, UsageError
 from src.run.folder import Run
 from src.run.twin import TrainingCost
@@ -52,6 +53,15 @@ class TwinCallback(Callback):
                 expected=f"the packages {', '.join(REQUIRES)}",
                 found=f"not installed: {', '.join(missing)}",
                 remedy="install them, or leave the twin out",
+            )
+
+        data = getattr(trainer, "datamodule", None)
+        if self.enabled and isinstance(data, ImageDataModule) and not data.count("val"):
+            raise UsageError(
+                "twin.enabled",
+                expected="validation images, to compare the twin with the trained network",
+                found="none in the data",
+                remedy="train with a validation split, or leave the twin out",
             )
 
     def on_load_checkpoint(

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -87,7 +87,7 @@ class Making:
     @functools.cached_property
     def validation(self) -> Validation:
         """The validation split with the teacher's answers."""
-        return Validation(self.network, self.data, torch.device(self.accelerator))
+        return Validation(self.network, self.data, self.device)
 
     @functools.cached_property
     def survey(self) -> Survey:
@@ -119,13 +119,18 @@ class Making:
         return dataclasses.replace(self, processor=record.processor)
 
     @property
-    def accelerator(self) -> Literal["cuda", "cpu"]:
+    def device(self) -> torch.device:
         """The device of its training: CUDA if there is a GPU and the run was not kept to the CPU.
 
-        "auto" may be MPS, which has no float64: :class:`GraphNetwork` rounds biases in it.
+        If the run named its GPUs, it is the first of them. "auto" may be MPS, which has no float64:
+        :class:`GraphNetwork` rounds biases in it.
         """
-        is_cpu = self._trainer.get("accelerator") == "cpu"
-        return "cuda" if not is_cpu and torch.cuda.is_available() else "cpu"
+        if self._trainer.get("accelerator") == "cpu" or not torch.cuda.is_available():
+            return torch.device("cpu")
+        named = self._trainer.get("devices")
+        first = named[0] if isinstance(named, list) and named else 0
+        is_there = isinstance(first, int) and 0 <= first < torch.cuda.device_count()
+        return torch.device("cuda", first if is_there else 0)
 
     @property
     def seed(self) -> int:

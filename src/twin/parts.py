@@ -146,7 +146,7 @@ def _probed(making: Making, each: Surveyed) -> float:
         making.survey.expected,
         making.options.probe_steps,
         making.options.lr,
-        torch.device(making.accelerator),
+        making.device,
         LEARNABLE,
     )
 

@@ -13,7 +13,7 @@ from src.run.folder import Run
 from src.run.twin import Phase, Twin
 from src.run.twin_files import TwinFiles
 from src.system.console import Report
-from src.twin import parts, result
+from src.twin import checkpoints, parts, result
 from src.twin.account import Account
 from src.twin.making import Making
 from src.twin.options import TwinOptions
@@ -52,12 +52,17 @@ def _made(making: Making, files: TwinFiles, command: str) -> Twin:
     finished, begun, failed = earlier(files, again=options.again)
     records = (finished, begun, failed)
     number = max((each.making for each in records if each is not None), default=-1) + 1
+    if begun is not None and begun.key != making.key and not options.again:
+        making.report("another twin was begun with other options or weights: this one begins anew")
     if begun is not None and (options.again or begun.key != making.key):
         begun = None
     if begun is None and finished is not None and not options.again:
         is_same = finished.key == making.key
-        if is_same and (finished.reason is not None or files.is_whole(finished)):
+        if is_same and _is_settled(making, files, finished):
             return finished
+        if is_same and finished.reason is not None and finished.twin is not None:
+            making.report("that twin gained nothing when it was timed: its files are timed again")
+            begun = finished
         if failed is not None and failed.key == making.key and is_kept(files, finished, making):
             return failed
     seed_everything(making.seed, workers=True, verbose=False)
@@ -71,6 +76,23 @@ def _made(making: Making, files: TwinFiles, command: str) -> Twin:
     else:
         files.finish(record, [making.folder(phase, record) for phase in _PHASES])
     return record
+
+
+def _is_settled(making: Making, files: TwinFiles, finished: Twin) -> bool:
+    """Return True if there is nothing to do for a finished record with the same options.
+
+    A trained twin without a gain may have been timed on a busy machine, and parts that bring no
+    speed on one kind of processor may bring some on another.
+    """
+    if finished.reason is None:
+        return files.is_whole(finished)
+    trained = [phase for phase in _PHASES if phase in finished.spent_s]
+    if finished.twin is not None and trained:
+        folders = [
+            checkpoints.folder_of(making.run, making.folder(phase, finished)) for phase in trained
+        ]
+        return any(checkpoints.best_in(folder) is None for folder in folders)
+    return finished.processor in {None, making.choice.processor}
 
 
 def is_kept(files: TwinFiles, finished: Twin, making: Making) -> bool:

@@ -83,7 +83,7 @@ class Training:
         epochs: of the training.
         lr: peak learning rate.
         limit: of its time.
-        accelerator: as the Trainer takes it.
+        device: of the training.
         is_near: the student answers most images as the teacher does before the training. Then all
             steps have the statistics of BatchNorm that inference has: in a batch, a rare image
             changes those by which it is normalised, and a short training learns to rely on it.
@@ -98,7 +98,7 @@ class Training:
     epochs: int
     lr: float
     limit: TimeLimit
-    accelerator: str
+    device: torch.device
     is_near: bool = False
 
     @property
@@ -185,8 +185,8 @@ def _trainer(training: Training, curve: Curve) -> Trainer:
     folder = str(training.run.folder)
     return Trainer(
         max_epochs=training.epochs,
-        accelerator=training.accelerator,
-        devices=1,
+        accelerator=training.device.type,
+        devices=1 if training.device.index is None else [training.device.index],
         # One process, also within a job of several: their variables describe the run's training.
         plugins=with_atomic_checkpoint_io([LightningEnvironment()]),
         logger=TensorBoardLogger(folder, name="twin", version=training.folder),

@@ -48,7 +48,7 @@ class Making:
         error: Exception = UNKNOWN,
     ) -> None:
         self.network = nn.Identity()
-        self.accelerator = "cpu"
+        self.device = torch.device("cpu")
         self.options = TwinOptions()
         self.report = lambda *_: None
         self.images = torch.zeros(1)

@@ -19,7 +19,7 @@ from src.export.source import Checkpoint
 from src.run.folder import Run
 from src.run.twin import Epoch, Phase, Twin, Validated
 from src.run.twin_files import TwinFiles
-from src.twin import result
+from src.twin import checkpoints, result
 from src.twin.account import Account
 from src.twin.making import Making
 from src.twin.options import TwinOptions
@@ -299,3 +299,75 @@ def test_the_seed_of_a_training_does_not_depend_on_those_before_it(
         torch.manual_seed(before)
         result._fit(making, Account(begun(making), lambda _: None), phase, nn.Identity(), None)
     assert seeds == [making.seed] * 2
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [([1.5], 1.5), ([1.0, 1.4, 1.3], 1.3), ([1.0, 0.9, 1.4], 1.0), ([1.05, 1.06, 1.0], 1.05)],
+)
+def test_one_slow_timing_discards_no_twin(
+    times: list[float], expected: float, making: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = iter(times)
+    monkeypatch.setattr(result.speed, "measured", lambda *_: Speedups(next(left), 1.0))
+    assert result._speedups(making, TwinFiles(making.run), {}).int8 == expected
+    assert list(left) == []
+
+
+def test_a_student_is_refitted_once_and_its_weights_are_kept(
+    making: Making, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls: list[int] = []
+
+    def refit(student: nn.Module, *_: object) -> int:
+        calls.append(1)
+        with torch.no_grad():
+            student.weight.fill_(7.0)  # type: ignore[union-attr,operator]
+        return 1
+
+    monkeypatch.setattr(Making, "network", nn.Linear(2, 2))
+    monkeypatch.setattr(Making, "images", torch.zeros(1))
+    monkeypatch.setattr(result, "reconstruct", refit)
+    account = Account(begun(making), lambda _: None)
+    file = checkpoints.begun_in(making.run, making.folder("distillation", account.record))
+    for _ in range(2):
+        student = nn.Linear(2, 2)
+        result._reconstruct(making, account, student)
+        assert bool((student.weight == 7).all())
+        assert account.record.reconstructed == DONE
+    assert calls == [1]
+    cut(file)
+    result._reconstruct(making, account, nn.Linear(2, 2))
+    assert calls == [1, 1]
+    assert f"{file} is damaged and was removed" in capsys.readouterr().out
+
+
+def test_a_student_that_is_worse_after_the_refit_keeps_its_weights(
+    making: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of(network: nn.Linear) -> Validated:
+        agreement = 0.5 if bool((network.weight == 7).all()) else 0.6
+        return Validated(images=100, top1=0.9, agreement=agreement)
+
+    monkeypatch.setattr(Making, "validation", SimpleNamespace(of=of))
+    monkeypatch.setattr(Making, "network", nn.Linear(2, 2))
+    monkeypatch.setattr(Making, "images", torch.zeros(1))
+    monkeypatch.setattr(result, "reconstruct", lambda student, *_: student.weight.data.fill_(7.0))
+    student = nn.Linear(2, 2)
+    before = student.weight.detach().clone()
+    result._reconstruct(making, Account(begun(making), lambda _: None), student)
+    assert torch.equal(student.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("agreement", "options", "is_needed"),
+    [(0.99, {}, False), (0.98, {}, True), (0.98, {"max_accuracy_drop": 0.02}, False)]
+    + [(1.0, {"epochs": 2}, True)],
+)
+def test_a_distillation_is_made_where_the_refitted_network_needs_it(
+    agreement: float, options: dict[str, Any], is_needed: bool, making: Making
+) -> None:
+    of = Making(making.run, making.checkpoint, TwinOptions(**options), making.report)
+    reconstructed = Validated(images=100, top1=0.9, agreement=agreement)
+    kept = msgspec.structs.replace(begun(of), reconstructed=reconstructed)
+    assert result._needs_distillation(of, kept) == is_needed

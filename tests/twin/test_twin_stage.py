@@ -7,16 +7,17 @@ from typing import Any
 
 import msgspec
 import pytest
+import torch
 
 from src.errors import UsageError
 from src.export.source import Checkpoint
 from src.export.twin import twin_of
 from src.quantization import target
 from src.run.folder import Run
-from src.run.twin import Twin, TwinAccount, Validated
+from src.run.twin import Phase, Twin, TwinAccount, Validated
 from src.run.twin_files import TwinFiles
 from src.system import atomic_files
-from src.twin import result, stage
+from src.twin import checkpoints, result, stage
 from src.twin.account import Account
 from src.twin.making import Making
 from src.twin.options import TwinOptions
@@ -260,13 +261,79 @@ def test_defaults_follow_the_training(run: Run) -> None:
     checkpoint = Checkpoint.read(run.best_checkpoint)
     making = Making(run, checkpoint, TwinOptions(), lambda *_, **__: None)
     assert (making.epochs, making.quantized_epochs) == (4, 2)  # of 12
-    assert (making.seed, making.accelerator) == (5, "cpu")
+    assert (making.seed, making.device) == (5, torch.device("cpu"))
     chosen = Making(run, checkpoint, TwinOptions(epochs=9, seed=3), lambda *_, **__: None)
     assert (chosen.epochs, chosen.quantized_epochs, chosen.seed) == (9, 5, 3)
     run.config.write_text("trainer: {max_epochs: -1}\nseed_everything: true\n")
     unknown = Making(run, checkpoint, TwinOptions(), lambda *_, **__: None)
     assert (unknown.epochs, unknown.quantized_epochs) == (3, 2)
     assert unknown.seed == 0
+
+
+def trained_without_gain(steps: Steps, monkeypatch: pytest.MonkeyPatch, *, saves: bool) -> None:
+    """Let the training end with a twin that gains nothing the first time, and something then."""
+
+    def train(making: Making, account: Account) -> None:
+        phase: Phase = "quantization"
+        folder = checkpoints.folder_of(making.run, making.folder(phase, account.record))
+        steps.done.append("resumed" if folder.is_dir() else "trained")
+        if saves:
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "best.ckpt").touch()
+        done = validated(0.9)
+        if steps.done.count("resumed"):
+            atomic_files.write_bytes(TwinFiles(making.run).unfinished_graph, b"graph")
+            sha = atomic_files.sha256(TwinFiles(making.run).unfinished_graph)
+            account.note(twin=done, graph_sha256=sha, reason=None, ranges={"images": [0.0, 1.0]})
+        else:
+            account.note(twin=done, reason="1.00 times as fast", spent_s={phase: 1.0})
+
+    monkeypatch.setattr(stage.result, "train", train)
+
+
+def test_a_twin_that_gained_nothing_is_timed_again_without_a_training(
+    run: Run, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_without_gain(steps, monkeypatch, saves=True)
+    assert make(run).reason is not None
+    made = make(run)
+    assert steps.done == ["survey", "trained", "resumed"]
+    assert made.is_complete
+    assert make(run) == made
+    assert steps.done == ["survey", "trained", "resumed"]
+
+
+def test_a_twin_that_gained_nothing_and_lost_its_weights_is_not_trained_again(
+    run: Run, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained_without_gain(steps, monkeypatch, saves=False)
+    made = make(run)
+    assert make(run) == made
+    assert steps.done == ["survey", "trained"]
+
+
+def test_parts_that_gain_nothing_are_timed_again_on_another_processor(
+    run: Run, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "this_processor", lambda: "avx2")
+    steps.reason = "no replacement makes the plain int8 file faster"
+    make(run)
+    make(run)
+    assert steps.done == ["survey"]
+    monkeypatch.setattr(target, "this_processor", lambda: "vnni")
+    make(run)
+    assert steps.done == ["survey", "survey"]
+
+
+def test_a_twin_that_was_begun_with_other_options_is_told(run: Run, steps: Steps) -> None:
+    lines: list[str] = []
+    steps.stops = True
+    for options in (TwinOptions(), TwinOptions(), TwinOptions(epochs=7)):
+        with pytest.raises(KeyboardInterrupt):
+            stage.make_twin(run, options, "command", lambda line, *_, **__: lines.append(line))
+    assert steps.done == ["survey", "trained", "resumed", "survey", "trained"]
+    assert [line for line in lines if "other options" in line] == lines
+    assert len(lines) == 1
 
 
 def validated(agreement: float, top1: float = 0.9) -> Validated:

@@ -65,7 +65,7 @@ def job(root: Path, teacher: nn.Module, validation: Validation, **changes: objec
         "epochs": 2,
         "lr": 1e-2,
         "limit": TimeLimit(None),
-        "accelerator": "cpu",
+        "device": CPU,
     }
     return Training(**{**options, **changes})  # type: ignore[arg-type]
 
