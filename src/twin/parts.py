@@ -6,8 +6,6 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
-import torch
-
 from src.run.twin import DroppedBlock, ReplacedParts, TriedPlan, Validated
 from src.twin import blocks, probe, survey
 from src.twin.making import Making

@@ -361,8 +361,12 @@ def test_a_student_that_is_worse_after_the_refit_keeps_its_weights(
 
 @pytest.mark.parametrize(
     ("agreement", "options", "is_needed"),
-    [(0.99, {}, False), (0.98, {}, True), (0.98, {"max_accuracy_drop": 0.02}, False)]
-    + [(1.0, {"epochs": 2}, True)],
+    [
+        (0.99, {}, False),
+        (0.98, {}, True),
+        (0.98, {"max_accuracy_drop": 0.02}, False),
+        (1.0, {"epochs": 2}, True),
+    ],
 )
 def test_a_distillation_is_made_where_the_refitted_network_needs_it(
     agreement: float, options: dict[str, Any], is_needed: bool, making: Making
