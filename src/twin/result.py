@@ -53,7 +53,9 @@ def train(making: Making, account: Account) -> None:
             raise LightshipError(
                 f"the twin cannot be trained under fake quantization: {error}"
             ) from error
-        twin = _fit(making, account, "quantization", trainable, account.record.twin)
+        twin = _untrained(making, account.record, trainable)
+        if twin is None:
+            twin = _fit(making, account, "quantization", trainable, account.record.twin)
         quantization.write(trainable, files.unfinished_graph)
         ranges = quantization.ranges()
     account.note(
@@ -94,15 +96,33 @@ def _reconstruct(making: Making, account: Account, student: nn.Module) -> None:
 
 def _needs_distillation(making: Making, record: Twin) -> bool:
     """Return False for a reconstructed student that changes no more answers than is allowed."""
-    if making.options.epochs is not None or record.reconstructed is None:
+    if making.options.epochs is not None or not _is_close(making, record.reconstructed):
         return True
-    changed = 1 - record.reconstructed.agreement
-    if changed > making.options.max_accuracy_drop + _ROUNDING:
-        return True
-    making.report(
-        f"no distillation: the refitted network changes {changed:.1%} of the validation answers"
-    )
+    making.report("no distillation: the refitted network answers as the trained one does")
     return False
+
+
+def _untrained(making: Making, record: Twin, trainable: nn.Module) -> Validated | None:
+    """Return the result of a reconstructed student that needs no training under fake quantization.
+
+    It answers as the teacher does once it is quantized. None for any other one.
+    """
+    is_asked = making.options.quantized_epochs is not None
+    if is_asked or record.reconstructed is None or "quantization" in record.spent_s:
+        return None
+    validated = making.validation.of(trainable.eval())
+    if not _is_close(making, validated):
+        return None
+    making.report("no training under fake quantization: it answers as the trained network does")
+    return validated
+
+
+def _is_close(making: Making, validated: Validated | None) -> bool:
+    """Return True if no more of the validation answers are changed than the budget allows."""
+    return (
+        validated is not None
+        and 1 - validated.agreement <= making.options.max_accuracy_drop + _ROUNDING
+    )
 
 
 def _undo_lost(making: Making, account: Account) -> None:
@@ -118,7 +138,8 @@ def _undo_lost(making: Making, account: Account) -> None:
         damaged = checkpoints.remove_damaged(folder)
         for line in damaged:
             print(line)  # stays on a terminal, unlike a report
-        is_begun = done is not None or bool(damaged)
+        was_trained = done is not None and phase in record.spent_s
+        is_begun = was_trained or bool(damaged)
         return is_begun and checkpoints.best_in(folder) is None
 
     if is_lost("distillation", record.distilled):

@@ -87,7 +87,7 @@ def _is_settled(making: Making, files: TwinFiles, finished: Twin) -> bool:
     if finished.reason is None:
         return files.is_whole(finished)
     trained = [phase for phase in _PHASES if phase in finished.spent_s]
-    if finished.twin is not None and trained:
+    if finished.twin is not None:
         folders = [
             checkpoints.folder_of(making.run, making.folder(phase, finished)) for phase in trained
         ]

@@ -375,3 +375,34 @@ def test_a_distillation_is_made_where_the_refitted_network_needs_it(
     reconstructed = Validated(images=100, top1=0.9, agreement=agreement)
     kept = msgspec.structs.replace(begun(of), reconstructed=reconstructed)
     assert result._needs_distillation(of, kept) == is_needed
+
+
+@pytest.mark.parametrize(
+    ("agreement", "options", "changes", "is_trained"),
+    [
+        (1.0, {}, {}, False),
+        (0.98, {}, {}, True),
+        (1.0, {"quantized_epochs": 2}, {}, True),
+        (1.0, {}, {"reconstructed": None}, True),  # no part was replaced
+        (1.0, {}, {"spent_s": {"quantization": 1.0}}, True),  # an earlier command began it
+    ],
+)
+def test_a_refitted_network_that_answers_in_int8_as_its_teacher_is_not_trained(
+    agreement: float,
+    options: dict[str, Any],
+    changes: dict[str, Any],
+    is_trained: bool,
+    making: Making,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = Validated(images=100, top1=0.9, agreement=agreement)
+    monkeypatch.setattr(Making, "validation", SimpleNamespace(of=lambda _: found))
+    of = Making(making.run, making.checkpoint, TwinOptions(**options), making.report)
+    kept = msgspec.structs.replace(begun(of, twin=None), spent_s={}, reconstructed=DONE)
+    kept = msgspec.structs.replace(kept, **changes)
+    untrained = result._untrained(of, kept, nn.Identity())
+    assert untrained == (None if is_trained else found)
+    # The same command judges an untrained twin again without a word of lost checkpoints.
+    account = Account(msgspec.structs.replace(kept, twin=found), lambda _: None)
+    result._undo_lost(of, account)
+    assert account.record.twin == (None if "quantization" in kept.spent_s else found)

@@ -93,20 +93,34 @@ def sentences(account: TwinAccount, *, in_float: bool = False) -> Iterator[str]:
     parts = "no part is replaced" if plan is None or not plan.replaced else plan.name
     yield (
         f"This file computes another network than the trained one: its int8 twin ({parts}), "
-        "distilled from it on the training images and trained under fake quantization."
+        f"{how_made(account)}."
     )
     validated = account.in_float if in_float else account.twin
     if validated and account.teacher:
         how = "in float with the same weights" if in_float else "under fake quantization"
+        chosen = ", by which its best epoch was chosen," if account.epochs else ""
         yield (
             f"In its making, {how}, it gave the trained network's class for "
-            f"{validated.agreement:.1%} of {validated.images} validation images, by which its best "
-            f"epoch was chosen, with a top-1 of {validated.top1:.1%} against "
-            f"{account.teacher.top1:.1%}."
+            f"{validated.agreement:.1%} of {validated.images} validation images{chosen} with a "
+            f"top-1 of {validated.top1:.1%} against {account.teacher.top1:.1%}."
         )
     if not in_float:
         yield from missed_budget(account)
     yield "The weights that were trained are in the other files."
+
+
+def how_made(account: TwinAccount) -> str:
+    """Return the steps by which a twin was made from the trained network."""
+    trained = {epoch.phase for epoch in account.epochs}
+    steps = []
+    if account.reconstructed is not None:
+        steps.append("its layers refitted to the outputs of those of the trained network")
+    if "distillation" in trained:
+        steps.append("distilled from the trained network on the training images")
+    if "quantization" in trained:
+        steps.append("trained under fake quantization to answer as the trained network does")
+    *first, last = steps or ["with the weights of the trained network"]
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def missed_budget(account: TwinAccount) -> Iterator[str]:

@@ -3,8 +3,9 @@
 python -m src.twin lightning_logs/efficientnet_b0/version_0
 python -m src.twin lightning_logs/efficientnet_b0/version_0 epochs=6 max_minutes=20
 
-Parts that are slow in int8 are found by timing substitutes on this machine. The network with the
-fastest parts that can be learnt is distilled from the trained one on the training images, and then
+Parts that are slow in int8 are found by timing substitutes on this machine. The layers of the
+network with the fastest parts that can be learnt are refitted to the outputs of the trained one.
+Where that is not enough, it is distilled from the trained network on the training images, and
 trained under fake quantization with the scales of the exported file. The output is the run's folder
 twin; export and measure it as the formats onnx_int8_twin, openvino_int8_twin and onnx_fp32_twin.
 """

@@ -52,7 +52,7 @@ def _sentence(results: Results, device: str, advice: Recommendation) -> str:
         reasons = [*_reasons(row, rows, baseline, advice, budget)]
         text = f"{_DEVICES[device]} ship {advice.format}: {', '.join(reasons)}"
     if row.is_of_twin:
-        text += "; it computes another network, distilled from the trained one"
+        text += "; it computes another network, made to answer as the trained one does"
     if figures := departures(row):
         text += f"; its probabilities are not {baseline}'s ({figures})"
         if other := advice.with_function:

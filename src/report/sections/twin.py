@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from src.backends.onnx.twin import against_exported, missed_budget
+from src.backends.onnx.twin import against_exported, how_made, missed_budget
 from src.report.document import MISSING, Head, Section, Table, number
 from src.report.sections import speedups
 from src.report.sections.rows import accuracy_of, measured, name_of, paired_of
@@ -78,14 +78,9 @@ def _blocks(account: TwinAccount) -> Iterator[str]:
 def _what_it_is(account: TwinAccount) -> str:
     plan = account.plan
     parts = f" ({plan.name})" if plan is not None and plan.replaced else ""
-    made = "distilled from the trained network on the training images, and trained"
-    if account.reconstructed is not None and account.distilled is None:
-        made = (
-            "refitted layer by layer to the outputs of the trained network, and distilled from it"
-        )
     return (
-        f"The files of the twin compute another network than the trained one{parts}. It was "
-        f"{made} under fake quantization. The weights that were trained are in the other files."
+        f"The files of the twin compute another network than the trained one{parts}, "
+        f"{how_made(account)}. The weights that were trained are in the other files."
     )
 
 
@@ -128,9 +123,10 @@ def _validated(account: TwinAccount, twin: Validated) -> str:
     top1 = f" Top-1 there: {twin.top1:.1%}"
     if account.teacher:
         top1 += f", of the trained network {account.teacher.top1:.1%}"
+    chosen = ", by which the best epochs were chosen" if account.epochs else ""
     return (
-        f"Agreement with the trained network on {twin.images:,} validation images, by which the "
-        f"best epochs were chosen: {shown}.{top1}."
+        f"Agreement with the trained network on {twin.images:,} validation images{chosen}: "
+        f"{shown}.{top1}."
     )
 
 

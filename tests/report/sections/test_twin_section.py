@@ -138,7 +138,7 @@ def test_lines_of_what_was_tried_name_the_refusal() -> None:
 
 def test_a_recommended_twin_is_said_to_be_another_network() -> None:
     told = report(results(row("fast_twin", **OF_TWIN), row("eager"))).recommendation[0]
-    assert "it computes another network, distilled from the trained one" in told
+    assert "it computes another network, made to answer as the trained one does" in told
     plain = report(results(row("fast"), row("eager")))
     assert "another network" not in plain.recommendation[0]
 
