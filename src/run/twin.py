@@ -48,7 +48,7 @@ class TriedPlan(Record, frozen=True, kw_only=True):
     replaced: list[ReplacedParts]
     speedup: Positive  # of its plain int8 file over the int8 file of the unchanged network
     agreement: Share  # top-1 with the teacher before training, BatchNorm's statistics re-estimated
-    probe_agreement: Share | None = null()  # after a few steps; null if it was not trained
+    probe_agreement: Share | None = null()  # after the probe; null without one
     refused: Text | None = null()  # why it cannot be trained; null if it can, or was not asked
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from src.errors import describe
-from src.models.builders import load_weights
 from src.run.folder import Run
 from src.system import atomic_files, os_errors, partial_files
 
@@ -65,24 +65,27 @@ def write_weights(network: nn.Module, file: Path) -> None:
     atomic_files.write_bytes(file, content.getvalue())
 
 
-def read_weights(network: nn.Module, file: Path) -> bool:
-    """Give a network the weights of a file.
+def read_weights(file: Path) -> dict[str, Tensor] | None:
+    """Return the weights of a file; None if there is none, or if it was damaged.
 
-    Returns:
-        False if there is none, or if it was damaged; that one is removed, with a line.
+    A damaged one is removed, with a line.
+
+    Raises:
+        OSError: it cannot be read for a reason of the machine. It stays.
     """
     partial_files.remove(file.parent)
     if not file.is_file():
-        return False
-    try:
-        load_weights(network, torch.load(file, map_location="cpu", weights_only=True))
-    except Exception as error:  # the unpickler raises whatever a damaged file leads it to
-        if isinstance(error, OSError) or os_errors.is_out_of_memory(error):
-            raise
-        file.unlink()
-        print(f"{file} is damaged and was removed: {describe(error)[:_SHOWN]}")
-        return False
-    return True
+        return None
+    content = _read(file)
+    is_whole = isinstance(content, dict) and all(
+        isinstance(value, Tensor) for value in content.values()
+    )
+    if isinstance(content, dict) and is_whole:
+        return content
+    file.unlink()
+    problem = content if isinstance(content, str) else "it holds more than weights"
+    print(f"{file} is damaged and was removed: {problem[:_SHOWN]}")
+    return None
 
 
 def _first_in(folder: Path, *names: str) -> Path | None:
@@ -91,6 +94,16 @@ def _first_in(folder: Path, *names: str) -> Path | None:
 
 def _problem(file: Path) -> str | None:
     """Return why a checkpoint cannot be read; None if it can."""
+    content = _read(file)
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, dict) or not content.keys() >= _PARTS:
+        return "parts of a checkpoint are missing in it"
+    return None
+
+
+def _read(file: Path) -> Any:
+    """Return what a file of torch holds; why it cannot be read, if it cannot."""
     # Apart from the rest, which may raise the errors of a disk for a damaged file, too.
     stored = io.BytesIO(file.read_bytes())
     try:
@@ -98,11 +111,8 @@ def _problem(file: Path) -> str | None:
             if (part := archive.testzip()) is not None:  # torch.load looks at no checksum
                 return f"the checksum of {part} is wrong"
         stored.seek(0)
-        content = torch.load(stored, map_location="cpu", weights_only=True)
+        return torch.load(stored, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises whatever a damaged file leads it to
         if os_errors.is_out_of_memory(error):
             raise
         return describe(error).partition(". ")[0]  # then comes advice on other options
-    if not isinstance(content, dict) or not content.keys() >= _PARTS:
-        return "parts of a checkpoint are missing in it"
-    return None

@@ -31,7 +31,7 @@ def missed_budget(
 
     Args:
         teacher: the trained network.
-        distilled: the student in float; None if no part was replaced.
+        distilled: the student in float; None if it was not distilled.
         twin: under fake quantization.
         epochs: of both trainings.
         allowed: loss of top-1, a share of 1.

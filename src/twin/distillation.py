@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from src.errors import LightshipError
-from src.models.batch_norm_statistics import FrozenStatistics
+from src.models.batch_norm_statistics import MIN_STEPS, FrozenStatistics
 from src.models.losses import EpochMean
 from src.models.optimization import warmup_cosine
 from src.twin.time_limit import TimeLimit
@@ -38,7 +38,7 @@ class Distillation(LightningModule):
         lr: peak learning rate of AdamW.
         temperature: divides both logits.
         freeze_statistics_fraction: share of the steps, the last ones, with frozen statistics of
-            BatchNorm; 0 for a student without BatchNorm.
+            BatchNorm; 0 for a student without BatchNorm, 1 for one that is near its teacher.
         limit: of the time; the schedule ends with it, if that is earlier than the last step.
     """
 
@@ -78,8 +78,8 @@ class Distillation(LightningModule):
         fraction = self.freeze_statistics_fraction
         if not fraction:
             return []
-        # A student begins near the weights that it shall keep, so no step is too early.
-        return [FrozenStatistics(fraction, lambda: self.limit.share, earliest=0)]
+        earliest = 0 if fraction == 1 else MIN_STEPS
+        return [FrozenStatistics(fraction, lambda: self.limit.share, earliest)]
 
     def on_fit_start(self) -> None:
         self._teacher[0].to(self.device)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Self
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -134,14 +137,15 @@ def fit(layer: Layer, inputs: Tensor, outputs: Tensor) -> bool:
     y = outputs.view(len(outputs), layer.groups, -1).transpose(0, 1).double()  # (G, samples, O)
     kept = x.shape[1] - x.shape[1] // _HELD_OUT
     errors = {0.0: _error(x[:, kept:], y[:, kept:], before)}
+    system = _System.of(x[:, :kept], y[:, :kept], before)
     for ridge in _RIDGES:
-        weights = _solved(x[:, :kept], y[:, :kept], before, ridge)
+        weights = system.solved(ridge)
         if weights is not None:
             errors[ridge] = _error(x[:, kept:], y[:, kept:], weights)
     best = min(errors, key=lambda ridge: errors[ridge])
     if not errors[best] < _LEAST_GAIN * errors[0.0]:
         return False
-    weights = _solved(x, y, before, best)
+    weights = _System.of(x, y, before).solved(best)
     if weights is None:
         return False
     if module.bias is not None:
@@ -157,14 +161,31 @@ def _error(x: Tensor, y: Tensor, weights: Tensor) -> float:
     return error if error == error else float("inf")  # noqa: PLR0124
 
 
-def _solved(x: Tensor, y: Tensor, before: Tensor, ridge: float) -> Tensor | None:
-    """Return the weights (G, F, O) of ridge regression towards others; None if there are none."""
-    squares = x.transpose(1, 2) @ x  # (G, F, F)
-    size = squares.diagonal(dim1=1, dim2=2).mean(1)  # (G,)
-    strength = ridge * size + _LEAST_RIDGE * size.mean() + torch.finfo(size.dtype).tiny
-    added = torch.diag_embed(strength[:, None].expand(-1, squares.shape[1]))
-    wanted = x.transpose(1, 2) @ (y - x @ before)
-    factor, failed = torch.linalg.cholesky_ex(squares + added)
-    if bool(failed.any()):  # inputs that are not finite
-        return None
-    return before + torch.cholesky_solve(wanted, factor)
+@dataclass(frozen=True)
+class _System:
+    """The normal equations of ridge regression towards other weights.
+
+    Args:
+        before: the other weights, (G, F, O).
+        squares: (G, F, F).
+        wanted: (G, F, O).
+    """
+
+    before: Tensor
+    squares: Tensor
+    wanted: Tensor
+
+    @classmethod
+    def of(cls, x: Tensor, y: Tensor, before: Tensor) -> Self:
+        return cls(before, x.transpose(1, 2) @ x, x.transpose(1, 2) @ (y - x @ before))
+
+    def solved(self, ridge: float) -> Tensor | None:
+        """Return the weights, (G, F, O); None if there are none."""
+        size = self.squares.diagonal(dim1=1, dim2=2).mean(1)  # (G,)
+        strength = ridge * size + _LEAST_RIDGE * size.mean() + torch.finfo(size.dtype).tiny
+        added = self.squares.clone()
+        added.diagonal(dim1=1, dim2=2).add_(strength[:, None])
+        factor, failed = torch.linalg.cholesky_ex(added)
+        if bool(failed.any()):  # inputs that are not finite
+            return None
+        return self.before + torch.cholesky_solve(self.wanted, factor)

@@ -128,6 +128,8 @@ class Making:
         if self._trainer.get("accelerator") == "cpu" or not torch.cuda.is_available():
             return torch.device("cpu")
         named = self._trainer.get("devices")
+        if isinstance(named, str) and "," in named:  # as Lightning reads it
+            named = [int(part) for part in named.split(",") if part.strip().isdecimal()]
         first = named[0] if isinstance(named, list) and named else 0
         is_there = isinstance(first, int) and 0 <= first < torch.cuda.device_count()
         return torch.device("cuda", first if is_there else 0)
@@ -160,7 +162,7 @@ class Making:
     def key(self) -> str:
         """Hash of everything that decides the result, but for the machine."""
         options = self.options
-        values = {
+        values: dict[str, object] = {
             "checkpoint": self.checkpoint.sha256,
             "epochs": [self.epochs, self.quantized_epochs],
             "rates": [options.lr, options.quantized_lr],
@@ -169,6 +171,12 @@ class Making:
             "max_accuracy_drop": options.max_accuracy_drop,
             "seed": self.seed,
         }
+        # Epochs that are asked for are trained, also where fewer would do by default.
+        asked = {"epochs": options.epochs, "quantized_epochs": options.quantized_epochs}
+        by_default = dataclasses.replace(self, options=TwinOptions())
+        equal = [name for name, count in asked.items() if count == getattr(by_default, name)]
+        if equal:
+            values["asked"] = equal
         return _hash(values)
 
     def folder(self, phase: Phase, record: Twin) -> str:

@@ -175,7 +175,7 @@ def _outcome(plan: TriedPlan) -> str:
     if plan.probe_agreement is None:
         return gain
     return (
-        f"{gain}, and after a few steps gives the trained network's class for "
+        f"{gain}, and after the probe gives the trained network's class for "
         f"{plan.probe_agreement:.0%} of the training images"
     )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -29,6 +29,7 @@ _SECONDS = 180.0  # for the passes over the images, unless sixteen images take l
 _BATCH = 32
 _RATIO = 4  # samples for each weight of an output
 _FEWEST_SAMPLES, _MOST_SAMPLES = 2048, 8192
+_MOST_WEIGHTS = 4608  # of an output: 512 channels of 3 x 3; their squares take 170 MB
 
 
 class _ReachedError(Exception):
@@ -46,8 +47,10 @@ def reconstruct(
 
     A layer keeps its weights if others do not lower its error on images that were held out. Each
     BatchNorm gets the statistics of its inputs in its turn, before the layers behind it are fitted.
-    From 16 to 128 images are used, as many as three minutes allow. Layers that run more than once,
-    share weights with others or pad in another way than by zeros are left as they are.
+    From 16 to 128 images are used, as many as three minutes of passes allow. Left as they are:
+    layers that run more than once, share weights with others, pad in another way than by a number
+    of zeros, have more than 4,608 weights for an output, or whose output's first axis is not that
+    of the images.
 
     Args:
         student: with replaced parts, in eval mode; modules that it shares with the teacher have the
@@ -72,7 +75,7 @@ def reconstruct(
             if step.path in expected:
                 layer = layers[step.path]
                 inputs = _inputs(student, step.module, layer, used, device)
-                refitted += fit(layer, inputs, expected.pop(step.path))
+                refitted += fit(layer, inputs, expected.pop(step.path).to(device))
                 if step.norm is not None:
                     _set_statistics(step.norm, layer(inputs))
             elif isinstance(step.module, _BatchNorm):
@@ -95,16 +98,24 @@ class _Step:
 def _steps(student: nn.Module, teacher: nn.Module, images: Tensor) -> list[_Step]:
     """Return the layers and norms behind the first replaced part, in order."""
     order: list[str] = []
-    made: dict[int, tuple[str, Tensor]] = {}  # outputs of layers, kept so that no id comes again
+    # Outputs of layers, kept so that no id comes again, and their versions: what is done in place
+    # keeps the tensor.
+    made: dict[int, tuple[str, Tensor, int]] = {}
     follows: dict[str, str] = {}  # the layer before a norm
+    others: set[str] = set()  # layers of windows or of a sequence that comes first
 
     def note(path: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
             order.append(path)
             if _is_layer(module):
-                made[id(output)] = (path, output)
-            elif inputs and id(inputs[0]) in made:
-                follows[path] = made[id(inputs[0])][0]
+                made[id(output)] = (path, output, output._version)  # noqa: SLF001  # no public one
+                if len(output) != len(images):
+                    others.add(path)
+            elif inputs and id(inputs[0]) in made and isinstance(module, _BatchNorm):
+                layer, tensor, version = made[id(inputs[0])]
+                has_channels = tensor.ndim in {2, 4} and tensor.shape[1] == module.num_features
+                if has_channels and tensor._version == version:  # noqa: SLF001
+                    follows[path] = layer
 
         return hook
 
@@ -119,7 +130,7 @@ def _steps(student: nn.Module, teacher: nn.Module, images: Tensor) -> list[_Step
     fitted = {
         path
         for path in once
-        if path not in is_new
+        if path not in is_new | others
         and _is_layer(modules[path])
         and not shared & set(map(id, modules[path].parameters()))
     }
@@ -139,9 +150,12 @@ def _is_tracking(module: nn.Module) -> TypeGuard[_BatchNorm]:
 def _is_layer(module: nn.Module) -> bool:
     """Return True for layers that compute what their class computes, by weights of their own."""
     if type(module) is nn.Conv2d:
-        is_plain = module.padding_mode == "zeros" and not isinstance(module.padding, str)
-        return is_plain and isinstance(module.weight, nn.Parameter)
-    return type(module) is nn.Linear and isinstance(module.weight, nn.Parameter)
+        if module.padding_mode != "zeros" or isinstance(module.padding, str):
+            return False
+    elif type(module) is not nn.Linear:
+        return False
+    weight = module.weight
+    return isinstance(weight, nn.Parameter) and weight[0].numel() <= _MOST_WEIGHTS
 
 
 def _shared(network: nn.Module) -> set[int]:
@@ -164,7 +178,7 @@ def _count(
     """Return how many images the time allows; each pass ends at its layer, so half of it counts."""
     few = images[:_FEWEST_IMAGES].to(device)
     started = clock()
-    teacher(few)
+    teacher(few).cpu()  # waits for a GPU
     seconds = (clock() - started) / len(few) * passes / 2
     return max(_FEWEST_IMAGES, min(_MOST_IMAGES, int(_SECONDS / max(seconds, 1e-9))))
 
@@ -172,7 +186,7 @@ def _count(
 def _outputs(
     teacher: nn.Module, layers: Mapping[str, Layer], images: Tensor, device: torch.device
 ) -> dict[str, Tensor]:
-    """Return the teacher's outputs of each layer at drawn positions, (samples, channels)."""
+    """Return the teacher's outputs of each layer, (samples, channels), on the CPU."""
     parts: dict[str, list[Tensor]] = {path: [] for path in layers}
 
     def keep(path: str) -> Callable[[nn.Module, Any, Tensor], None]:
@@ -182,12 +196,12 @@ def _outputs(
                 wanted = min(max(_RATIO * layer.fan_in, _FEWEST_SAMPLES), _MOST_SAMPLES)
                 layer.draw(output, len(images), math.ceil(wanted / len(images)))
             first = sum(map(len, parts[path]))
-            parts[path].append(layer.outputs(output, first))
+            parts[path].append(layer.outputs(output, first).cpu())
 
         return hook
 
     with _hooks({path: keep(path) for path in layers}, dict(teacher.named_modules())):
-        for batch in torch.split(images, _BATCH):
+        for batch in _batches(images):
             teacher(batch.to(device))
     return {path: torch.cat(found).flatten(0, 1) for path, found in parts.items() if found}
 
@@ -232,11 +246,16 @@ def _estimate(student: nn.Module, norm: _BatchNorm, images: Tensor, device: torc
 def _run(network: nn.Module, hook: RemovableHandle, images: Tensor, device: torch.device) -> None:
     """Run a network on batches, each as far as a hook lets it, and remove the hook."""
     try:
-        for batch in torch.split(images, _BATCH):
+        for batch in _batches(images):
             with suppress(_ReachedError):
                 network(batch.to(device))
     finally:
         hook.remove()
+
+
+def _batches(images: Tensor) -> Sequence[Tensor]:
+    """Return images in equal parts: a BatchNorm cannot train with a single value per channel."""
+    return torch.tensor_split(images, math.ceil(len(images) / _BATCH))
 
 
 @contextmanager

@@ -80,18 +80,31 @@ def _reconstruct(making: Making, account: Account, student: nn.Module) -> None:
     """Refit the layers of a student, or take the weights that an earlier command found.
 
     The student keeps its weights if the others answer fewer validation images as the teacher does.
+    A training that an earlier version began without a refit goes on with its own weights.
     """
     folder = making.folder("distillation", account.record)
     file = checkpoints.begun_in(making.run, folder)
-    if not checkpoints.read_weights(student, file):
+    weights = checkpoints.read_weights(file)
+    if weights is not None:
+        load_weights(student, weights)
+    elif _is_begun(making, account.record):
+        return
+    else:
         making.report("refitting the layers behind the replaced parts")
         before = making.validation.of(student).agreement
-        weights = copy.deepcopy(student.state_dict())
+        own = copy.deepcopy(student.state_dict())
         reconstruct(student, making.network, making.images, making.device)
         if making.validation.of(student).agreement < before:
-            load_weights(student, weights)
+            load_weights(student, own)
         checkpoints.write_weights(student, file)
-    account.note(reconstructed=making.validation.of(student))
+    if account.record.reconstructed is None:
+        account.note(reconstructed=making.validation.of(student))
+
+
+def _is_begun(making: Making, record: Twin) -> bool:
+    """Return True if a training of a record was begun."""
+    folder = checkpoints.folder_of(making.run, making.folder("distillation", record))
+    return bool(record.spent_s) or checkpoints.last_in(folder) is not None
 
 
 def _needs_distillation(making: Making, record: Twin) -> bool:
@@ -110,6 +123,8 @@ def _untrained(making: Making, record: Twin, trainable: nn.Module) -> Validated 
     is_asked = making.options.quantized_epochs is not None
     if is_asked or record.reconstructed is None or "quantization" in record.spent_s:
         return None
+    if record.twin is not None:
+        return record.twin
     validated = making.validation.of(trainable.eval())
     if not _is_close(making, validated):
         return None
@@ -142,16 +157,14 @@ def _undo_lost(making: Making, account: Account) -> None:
         is_begun = was_trained or bool(damaged)
         return is_begun and checkpoints.best_in(folder) is None
 
-    if is_lost("distillation", record.distilled):
+    is_refitted = record.reconstructed is not None
+    begun = checkpoints.begun_in(making.run, making.folder("distillation", record))
+    if is_refitted and checkpoints.read_weights(begun) is None:
+        making.report("the weights that the trainings began with are gone: both begin anew")
+        _begin_anew(account)
+    elif is_lost("distillation", record.distilled):
         making.report("the checkpoints of the distillation are gone: both trainings begin anew")
-        account.note(
-            making=record.making + 1,
-            reconstructed=None,
-            distilled=None,
-            twin=None,
-            epochs=[],
-            spent_s={},
-        )
+        _begin_anew(account)
     elif is_lost("quantization", record.twin):
         making.report("the checkpoints of the quantization are gone: it is trained again")
         account.note(
@@ -159,6 +172,18 @@ def _undo_lost(making: Making, account: Account) -> None:
             epochs=[each for each in record.epochs if each.phase != "quantization"],
             spent_s={each: s for each, s in record.spent_s.items() if each != "quantization"},
         )
+
+
+def _begin_anew(account: Account) -> None:
+    """Undo everything behind the choice of the parts; the trainings get other folders."""
+    account.note(
+        making=account.record.making + 1,
+        reconstructed=None,
+        distilled=None,
+        twin=None,
+        epochs=[],
+        spent_s={},
+    )
 
 
 def _fit(

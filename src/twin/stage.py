@@ -52,19 +52,22 @@ def _made(making: Making, files: TwinFiles, command: str) -> Twin:
     finished, begun, failed = earlier(files, again=options.again)
     records = (finished, begun, failed)
     number = max((each.making for each in records if each is not None), default=-1) + 1
-    if begun is not None and begun.key != making.key and not options.again:
-        making.report("another twin was begun with other options or weights: this one begins anew")
-    if begun is not None and (options.again or begun.key != making.key):
+    another = begun if begun is not None and begun.key != making.key else None
+    if options.again or another is not None:
         begun = None
     if begun is None and finished is not None and not options.again:
         is_same = finished.key == making.key
-        if is_same and _is_settled(making, files, finished):
+        if is_same and (
+            _is_settled(making, files, finished) or _is_without_gain(finished, another)
+        ):
             return finished
         if is_same and finished.reason is not None and finished.twin is not None:
             making.report("that twin gained nothing when it was timed: its files are timed again")
             begun = finished
         if failed is not None and failed.key == making.key and is_kept(files, finished, making):
             return failed
+    if begun is None and another is not None and not options.again:
+        making.report("a twin was begun with other options or weights: this one takes its place")
     seed_everything(making.seed, workers=True, verbose=False)
     account = Account(begun or _surveyed(making, number, command), files.write_unfinished)
     account.note()
@@ -93,6 +96,11 @@ def _is_settled(making: Making, files: TwinFiles, finished: Twin) -> bool:
         ]
         return any(checkpoints.best_in(folder) is None for folder in folders)
     return finished.processor in {None, making.choice.processor}
+
+
+def _is_without_gain(finished: Twin, another: Twin | None) -> bool:
+    """Return True for a twin without a gain while another one is begun, which would be lost."""
+    return finished.reason is not None and another is not None
 
 
 def is_kept(files: TwinFiles, finished: Twin, making: Making) -> bool:

@@ -29,7 +29,7 @@ from src.twin.distillation import Distillation
 from src.twin.time_limit import TimeLimit
 from src.twin.validation import Validation
 
-_FROZEN_SHARE = 0.5  # of the steps, with frozen statistics of BatchNorm
+_FROZEN_SHARE = 0.3  # of the steps, with frozen statistics of BatchNorm
 
 
 class Curve(Callback):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -14,7 +17,7 @@ from src.twin.distillation import TEMPERATURE, distillation_loss
 
 
 class Validation:
-    """The validation split with the teacher's answers, which are computed once.
+    """The validation split with the teacher's logits, which are computed once.
 
     Args:
         teacher: in eval mode, (N, 3, H, W) -> (N, K).
@@ -28,39 +31,45 @@ class Validation:
     def __init__(self, teacher: nn.Module, data: DatasetModule, device: torch.device) -> None:
         self._data = data
         self._device = device
-        self._expected = self._logits(teacher)
+        expected = [*self._logits(teacher)]
         labels = [labels for _, labels in data.batches("val", BATCH)]
-        if not len(self._expected):
+        if not expected:
             raise UsageError(
                 "RUN",
                 expected="validation images, to compare the twin with the trained network",
                 found="none in its data",
                 remedy="train with a validation split",
             )
+        self._expected = torch.cat(expected)  # (N, K)
         self._labels = torch.from_numpy(np.concatenate(labels))
 
     def of(self, network: nn.Module) -> Validated:
         """Validate a network in eval mode."""
-        logits = self._logits(network)
-        answers = logits.argmax(1)
-        loss = distillation_loss(logits, self._expected, TEMPERATURE)
+        same = right = 0
+        loss = 0.0
+        first = 0
+        for logits in self._logits(network):
+            expected = self._expected[first : first + len(logits)]
+            labels = self._labels[first : first + len(logits)]
+            answers = logits.argmax(1)
+            same += int((answers == expected.argmax(1)).sum())
+            right += int((answers == labels).sum())
+            loss += float(distillation_loss(logits, expected, TEMPERATURE)) * len(logits)
+            first += len(logits)
         return Validated(
-            images=len(answers),
-            top1=float((answers == self._labels).float().mean()),
-            agreement=float((answers == self._expected.argmax(1)).float().mean()),
-            loss=float(loss) if loss.isfinite() else None,
+            images=first,
+            top1=right / first,
+            agreement=same / first,
+            loss=max(0.0, loss / first) if math.isfinite(loss) else None,
         )
 
-    def _logits(self, network: nn.Module) -> Tensor:
-        """Return the logits of all images, (N, K), on the CPU."""
+    def _logits(self, network: nn.Module) -> Iterator[Tensor]:
+        """Yield the logits of each batch, (n, K), on the CPU."""
         network.to(self._device)
         with torch.inference_mode():
-            parts = [
-                network(torch.from_numpy(images).to(self._device)).float().cpu()
-                for images, _ in self._data.batches("val", BATCH)
-            ]
+            for images, _ in self._data.batches("val", BATCH):
+                yield network(torch.from_numpy(images).to(self._device)).float().cpu()
         network.cpu()
-        return torch.cat(parts) if parts else torch.empty(0, 0)
 
 
 def classes(network: nn.Module, images: Tensor) -> Tensor:

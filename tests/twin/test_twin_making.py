@@ -44,7 +44,19 @@ def test_a_gpu_with_cuda_trains_it_unless_the_run_was_kept_to_the_cpu(
 
 @pytest.mark.parametrize(
     ("devices", "index"),
-    [([2], 2), ([3, 1], 3), ([9], 0), ([-1], 0), ([], 0), (2, 0), ("auto", 0), (["1"], 0)],
+    [
+        ([2], 2),
+        ([3, 1], 3),
+        ([9], 0),
+        ([-1], 0),
+        ([], 0),
+        (2, 0),
+        ("auto", 0),
+        (["1"], 0),
+        ("2,", 2),
+        ("3, 1", 3),
+        ("2", 0),
+    ],
 )
 @pytest.mark.usefixtures("gpus")
 def test_the_gpu_is_the_first_that_the_run_named(devices: object, index: int, run: Run) -> None:

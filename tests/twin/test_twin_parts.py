@@ -176,7 +176,7 @@ def test_the_reason_names_the_parts_that_were_left_out() -> None:
     ("speedup", "unknown", "expected"),
     [
         (1.02, [], "no replacement makes the plain int8 file faster by a twentieth"),
-        (1.7, [], "can be learnt (1 SiLU by ReLU is 1.70 times as fast, and after a few steps"),
+        (1.7, [], "can be learnt (1 SiLU by ReLU is 1.70 times as fast, and after the probe"),
         (1.7, [RELU], "can be learnt (1 SiLU by ReLU is 1.70 times as fast; no training through"),
     ],
 )

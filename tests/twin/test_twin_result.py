@@ -328,7 +328,8 @@ def test_a_student_is_refitted_once_and_its_weights_are_kept(
     monkeypatch.setattr(Making, "network", nn.Linear(2, 2))
     monkeypatch.setattr(Making, "images", torch.zeros(1))
     monkeypatch.setattr(result, "reconstruct", refit)
-    account = Account(begun(making), lambda _: None)
+    fresh = begun(making, distilled=None, twin=None, epochs=[])
+    account = Account(msgspec.structs.replace(fresh, spent_s={}), lambda _: None)
     file = checkpoints.begun_in(making.run, making.folder("distillation", account.record))
     for _ in range(2):
         student = nn.Linear(2, 2)
@@ -355,8 +356,49 @@ def test_a_student_that_is_worse_after_the_refit_keeps_its_weights(
     monkeypatch.setattr(result, "reconstruct", lambda student, *_: student.weight.data.fill_(7.0))
     student = nn.Linear(2, 2)
     before = student.weight.detach().clone()
-    result._reconstruct(making, Account(begun(making), lambda _: None), student)
+    fresh = msgspec.structs.replace(begun(making), spent_s={})
+    result._reconstruct(making, Account(fresh, lambda _: None), student)
     assert torch.equal(student.weight, before)
+
+
+@pytest.mark.parametrize("left", ["time", "checkpoint"])
+def test_a_training_that_was_begun_without_a_refit_goes_on_without_one(
+    left: str, making: Making, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(result, "reconstruct", lambda *_: pytest.fail("refitted"))
+    kept = begun(making)
+    if left == "checkpoint":
+        kept = msgspec.structs.replace(kept, spent_s={})
+        save(making, kept, "distillation", "last.ckpt")
+    student = nn.Linear(2, 2)
+    before = student.weight.detach().clone()
+    account = Account(kept, lambda _: None)
+    result._reconstruct(making, account, student)
+    assert torch.equal(student.weight, before)
+    assert account.record.reconstructed is None
+
+
+@pytest.mark.parametrize("spoil", [None, Path.unlink, cut, change_a_weight])
+def test_trainings_that_lost_the_weights_that_they_began_with_begin_anew(
+    spoil: Callable[[Path], object] | None,
+    making: Making,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kept = begun(making, reconstructed=DONE)
+    for phase in PHASES:
+        save(making, kept, phase, "best.ckpt")
+    file = checkpoints.begun_in(making.run, making.folder("distillation", kept))
+    checkpoints.write_weights(nn.Linear(100, 100), file)
+    if spoil is not None:
+        spoil(file)
+    account = Account(kept, lambda _: None)
+    result._undo_lost(making, account)
+    after = account.record
+    if spoil is None:
+        assert (after.making, after.spent_s, after.reconstructed) == (0, kept.spent_s, DONE)
+    else:
+        assert (after.making, after.spent_s, after.twin, after.reconstructed) == (1, {}, None, None)
+        assert making.folder("distillation", after) != making.folder("distillation", kept)
 
 
 @pytest.mark.parametrize(

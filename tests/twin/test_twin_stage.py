@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
@@ -325,15 +326,48 @@ def test_parts_that_gain_nothing_are_timed_again_on_another_processor(
     assert steps.done == ["survey", "survey"]
 
 
-def test_a_twin_that_was_begun_with_other_options_is_told(run: Run, steps: Steps) -> None:
+def told(run: Run, options: TwinOptions) -> list[str]:
+    """Return what a making reports until it ends or is stopped."""
     lines: list[str] = []
+    with contextlib.suppress(KeyboardInterrupt):
+        stage.make_twin(run, options, "command", lambda line, *_, **__: lines.append(line))
+    return lines
+
+
+def test_a_twin_that_was_begun_with_other_options_is_told(run: Run, steps: Steps) -> None:
     steps.stops = True
-    for options in (TwinOptions(), TwinOptions(), TwinOptions(epochs=7)):
-        with pytest.raises(KeyboardInterrupt):
-            stage.make_twin(run, options, "command", lambda line, *_, **__: lines.append(line))
+    assert told(run, TwinOptions()) == []
+    assert told(run, TwinOptions()) == []
+    assert "other options" in told(run, TwinOptions(epochs=7))[0]
     assert steps.done == ["survey", "trained", "resumed", "survey", "trained"]
-    assert [line for line in lines if "other options" in line] == lines
-    assert len(lines) == 1
+
+
+@pytest.mark.parametrize("gained", [True, False])
+def test_a_finished_twin_costs_no_other_one_that_is_begun(
+    gained: bool, run: Run, steps: Steps, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        if not gained:
+            trained_without_gain(steps, patched, saves=True)
+        first = make(run)
+    steps.stops = True
+    with pytest.raises(KeyboardInterrupt):
+        make(run, epochs=20)
+    begun = TwinFiles(run).read_unfinished()
+    assert told(run, TwinOptions()) == []
+    assert make(run) == first
+    assert TwinFiles(run).read_unfinished() == begun
+    assert steps.done[-2:] == ["survey", "trained"]
+
+
+@pytest.mark.parametrize("option", ["epochs", "quantized_epochs"])
+def test_epochs_that_are_asked_for_are_another_making_than_those_of_the_default(
+    option: str, run: Run
+) -> None:
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+    plain = Making(run, checkpoint, TwinOptions(), lambda *_, **__: None)
+    asked = TwinOptions(**{option: getattr(plain, option)})
+    assert Making(run, checkpoint, asked, lambda *_, **__: None).key != plain.key
 
 
 def validated(agreement: float, top1: float = 0.9) -> Validated:

@@ -49,7 +49,7 @@ def tried(account: TwinAccount) -> Iterator[str]:
     """Yield a line for each set of parts that was timed."""
     for plan in account.tried:
         probe = plan.probe_agreement
-        learnt = "" if probe is None else f", {probe:.1%} after a few steps"
+        learnt = "" if probe is None else f", {probe:.1%} in the probe"
         refused = "" if plan.refused is None else f"; refused: {plan.refused}"
         yield (
             f"{plan.name}: {plan.speedup:.2f} times the int8 file, {plan.agreement:.1%}{learnt}"
@@ -181,7 +181,7 @@ def _notes(account: TwinAccount) -> Iterator[str]:
     yield (
         "Times the int8 file: the plain int8 file with these parts, by the median of turns with "
         "the plain int8 file of the trained network, before any training. Agreement: share of "
-        "training images with the trained network's class, before training and after a few steps "
+        "training images with the trained network's class, before training and after the probe "
         "of distillation. The fastest set that can be learnt is chosen."
     )
     yield from _blocks(account)

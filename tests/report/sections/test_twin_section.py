@@ -133,7 +133,7 @@ def test_lines_of_what_was_tried_name_the_refusal() -> None:
     planted = account()
     planted["tried"][1]["refused"] = "no training through Split"
     lines = [*twin.tried(convert(planted, TwinAccount))]
-    assert lines[1].endswith("90.0% after a few steps; refused: no training through Split")
+    assert lines[1].endswith("90.0% in the probe; refused: no training through Split")
 
 
 def test_a_recommended_twin_is_said_to_be_another_network() -> None:
