@@ -230,7 +230,7 @@ def test_a_batch_norm_for_a_layer_norm_gets_statistics_before_the_layers_behind_
 
 
 class Others(nn.Module):
-    """A sum in place between a layer and its norm, and layers whose first axis is not the images'."""
+    """A sum in place between a layer and its norm, and layers with another first axis."""
 
     def __init__(self) -> None:
         super().__init__()
