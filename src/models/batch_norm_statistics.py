@@ -42,18 +42,18 @@ class FrozenStatistics(Callback):
         fraction: share of all steps, the last ones, with frozen statistics; 0 for none.
         elapsed: returns the share of the training's time that is over, from 0 to 1, if the time may
             end it before its last step. The fraction is then one of the time as well.
-        earliest: first step that may have frozen statistics.
+        earliest: first step that may have frozen statistics; by default ``MIN_STEPS``.
     """
 
     def __init__(
         self,
         fraction: float,
         elapsed: Callable[[], float] | None = None,
-        earliest: int = MIN_STEPS,
+        earliest: int | None = None,
     ) -> None:
         self.fraction = fraction
         self._elapsed = elapsed
-        self._earliest = earliest
+        self._earliest = MIN_STEPS if earliest is None else earliest
         self._first_frozen_step = 0.0
         self._least_steps = 0.0
         self._is_frozen = False

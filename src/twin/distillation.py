@@ -13,7 +13,7 @@ from torchmetrics import MeanMetric, MetricCollection
 from torchmetrics.classification import MulticlassAccuracy
 
 from src.errors import LightshipError
-from src.models.batch_norm_statistics import MIN_STEPS, FrozenStatistics
+from src.models.batch_norm_statistics import FrozenStatistics
 from src.models.losses import EpochMean
 from src.models.optimization import warmup_cosine
 from src.twin.time_limit import TimeLimit
@@ -78,7 +78,7 @@ class Distillation(LightningModule):
         fraction = self.freeze_statistics_fraction
         if not fraction:
             return []
-        earliest = 0 if fraction == 1 else MIN_STEPS
+        earliest = 0 if fraction == 1 else None
         return [FrozenStatistics(fraction, lambda: self.limit.share, earliest)]
 
     def on_fit_start(self) -> None:

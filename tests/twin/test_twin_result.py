@@ -250,7 +250,9 @@ def test_a_command_that_was_stopped_after_its_judgement_judges_anew(
     files = TwinFiles(making.run)
     earlier = record(key=making.key, graph_sha256=None, **JUDGED[judged])
     assert earlier.reason or earlier.missed
-    kept = msgspec.structs.replace(earlier, calibrated=DONE)
+    spent: dict[Phase, float] = {"quantization": 20.0}
+    kept = msgspec.structs.replace(earlier, calibrated=DONE, spent_s=spent)
+    save(making, kept, "quantization", "best.ckpt")
 
     @contextlib.contextmanager
     def quantized(*_: object) -> Iterator[Any]:
@@ -378,7 +380,7 @@ def test_a_training_that_was_begun_without_a_refit_goes_on_without_one(
     assert account.record.reconstructed is None
 
 
-@pytest.mark.parametrize("spoil", [None, Path.unlink, cut, change_a_weight])
+@pytest.mark.parametrize("spoil", [None, Path.unlink, cut, zero_the_end])
 def test_trainings_that_lost_the_weights_that_they_began_with_begin_anew(
     spoil: Callable[[Path], object] | None,
     making: Making,
@@ -444,7 +446,11 @@ def test_a_refitted_network_that_answers_in_int8_as_its_teacher_is_not_trained(
     kept = msgspec.structs.replace(kept, **changes)
     untrained = result._untrained(of, kept, nn.Identity())
     assert untrained == (None if is_trained else found)
+    file = checkpoints.begun_in(of.run, of.folder("distillation", kept))
+    checkpoints.write_weights(nn.Identity(), file)
+    if "quantization" in kept.spent_s:
+        save(of, kept, "quantization", "best.ckpt")
     # The same command judges an untrained twin again without a word of lost checkpoints.
     account = Account(msgspec.structs.replace(kept, twin=found), lambda _: None)
     result._undo_lost(of, account)
-    assert account.record.twin == (None if "quantization" in kept.spent_s else found)
+    assert (account.record.twin, account.record.making) == (found, kept.making)
