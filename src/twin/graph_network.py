@@ -119,6 +119,7 @@ class GraphNetwork(nn.Module):
                 self._train(name, value)
             else:
                 self._keep(name, value)
+        self._ended = _ended(self._steps, self._output)
         self._dequantized = {
             step.outputs[0]: step for step in self._steps if step.operator == "DequantizeLinear"
         }
@@ -149,7 +150,7 @@ class GraphNetwork(nn.Module):
         scales = {name: self._scale(values[of], axis) for name, (of, axis) in self._weights.items()}
         for name, (of, axis) in self._weights.items():
             values[name] = self._rounded(values[of], scales[name], axis)
-        for step in self._steps:
+        for step, ended in zip(self._steps, self._ended, strict=True):
             if step.operator == "QuantizeLinear":
                 results: Any = self._quantized(values[step.inputs[0]], step.inputs)
             elif step.operator == "DequantizeLinear":
@@ -161,6 +162,8 @@ class GraphNetwork(nn.Module):
                 results = OPERATORS[step.operator](inputs, step.attributes)
             parts = results if isinstance(results, tuple) else (results,)
             values.update(zip(step.outputs, parts, strict=True))
+            for name in ended:
+                del values[name]
         logits: Tensor = values[self._output]
         return logits
 
@@ -208,6 +211,19 @@ class GraphNetwork(nn.Module):
         scale = scales[weight] * float(self._constants[self._dequantized[factor].inputs[1]])
         rounded = torch.round(bias.detach().double() / scale.double()) * scale.double()
         return bias + (rounded.to(bias.dtype) - bias.detach())
+
+
+def _ended(steps: Sequence[_Step], output: str) -> list[list[str]]:
+    """Return, for each step, the tensors that no later step reads; they need no memory then."""
+    last = {INPUT: 0}
+    for number, step in enumerate(steps):
+        last.update(dict.fromkeys(step.outputs, number))
+        last.update({name: number for name in step.inputs if name in last})
+    ended: list[list[str]] = [[] for _ in steps]
+    for name, number in last.items():
+        if name != output:
+            ended[number].append(name)
+    return ended
 
 
 def _require_known(node: onnx.NodeProto, attributes: Mapping[str, Any]) -> None:

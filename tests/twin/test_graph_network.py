@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import weakref
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -17,7 +20,7 @@ from src.backends.onnx.runtime import OnnxRuntime
 from src.quantization import target
 from src.quantization.onnx.quantizer import Quantizer
 from src.quantization.onnx.recipe import OnnxRecipe
-from src.twin import operator_support
+from src.twin import graph_network, operator_support
 from src.twin.fake_quantization import FakeQuantization
 from src.twin.graph_network import GraphNetwork, UnknownOperatorError
 from src.twin.operators import OPERATORS
@@ -74,6 +77,31 @@ def test_constants_of_sums_and_products_keep_their_values(
     buffers = [value.numpy() for _, value in network.named_buffers()]
     for name in fixed:
         assert any(np.array_equal(before[name], value) for value in buffers)
+
+
+def test_a_tensor_that_is_read_no_more_takes_no_memory(
+    quantization: FakeQuantization, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+
+    def noting(compute: Callable[..., Any]) -> Callable[..., Any]:
+        def noted(*arguments: Any) -> Any:
+            result = compute(*arguments)
+            made.append(weakref.ref(result))
+            alive.append(sum(each() is not None for each in made))
+            return result
+
+        return noted
+
+    monkeypatch.setattr(
+        graph_network, "OPERATORS", {name: noting(each) for name, each in OPERATORS.items()}
+    )
+    network = quantization.network().eval()
+    with torch.inference_mode():
+        network(images)
+    assert len(alive) >= 8
+    assert max(alive) <= 4  # the residual sum of the network has two inputs
 
 
 def test_a_planted_scale_is_told_apart(
