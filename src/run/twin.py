@@ -52,6 +52,23 @@ class TriedPlan(Record, frozen=True, kw_only=True):
     refused: Text | None = null()  # why it cannot be trained; null if it can, or was not asked
 
 
+class ProbedPlan(Record, frozen=True, kw_only=True):
+    """A set of replacements after its probe."""
+
+    replaced: list[ReplacedParts]
+    agreement: Share  # top-1 with the teacher
+
+
+class SurveyNotes(Record, frozen=True, kw_only=True):
+    """The content of ``twin/survey.json``: what a survey that has not ended found so far."""
+
+    schema_version: Literal[1]
+    key: Text  # of the making
+    processor: Processor
+    timed: list[TriedPlan] = empty_list()
+    probed: list[ProbedPlan] = empty_list()
+
+
 class DroppedBlock(Record, frozen=True, kw_only=True):
     """A squeeze-excite, by what it costs to drop it alone: see :mod:`src.twin.blocks`."""
 

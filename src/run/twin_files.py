@@ -14,7 +14,7 @@ from src.errors import UsageError
 from src.run import reading, twin
 from src.run.folder import Run
 from src.run.layout import as_dict
-from src.run.twin import Cost, TrainingCost, Twin
+from src.run.twin import Cost, SurveyNotes, TrainingCost, Twin
 from src.system import atomic_files
 from src.system.folder_lock import FolderLock
 
@@ -99,6 +99,24 @@ class TwinFiles:
         self.run.twin.mkdir(exist_ok=True)
         atomic_files.write_json(self._training, as_dict(cost))
 
+    def read_survey(self) -> SurveyNotes | None:
+        """Return the notes of a survey that has not ended; None without any that can be read."""
+        if not self._survey.is_file():
+            return None
+        try:
+            return reading.read(self._survey, SurveyNotes, twin.VERSIONS)
+        except UsageError as error:
+            print(f"the survey begins anew: {error}")
+            return None
+
+    def write_survey(self, notes: SurveyNotes | None) -> None:
+        """Write the notes of a survey; None removes them."""
+        if notes is None:
+            self._survey.unlink(missing_ok=True)
+            return
+        self.run.twin.mkdir(exist_ok=True)
+        atomic_files.write_json(self._survey, as_dict(notes))
+
     def finish(self, record: Twin, trainings: Collection[str]) -> None:
         """Put a finished twin in the place of the earlier one.
 
@@ -154,6 +172,10 @@ class TwinFiles:
     def without_gain(self) -> Path:
         """Account of an attempt that gained nothing, beside a finished twin of the same weights."""
         return self.run.own("twin", "without_gain.json")
+
+    @property
+    def _survey(self) -> Path:
+        return self.run.own("twin", "survey.json")
 
     @property
     def _training(self) -> Path:

@@ -7,7 +7,6 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +22,13 @@ from src.quantization import target
 from src.quantization.target import Choice
 from src.run.facts import PreprocessingFacts
 from src.run.folder import Run
-from src.run.twin import Phase, Processor, ReplacedParts, Twin
+from src.run.twin import Phase, Processor, Twin
+from src.run.twin_files import TwinFiles
 from src.system.console import Report
 from src.twin.fake_quantization import FakeQuantization
+from src.twin.kept_survey import KeptSurvey, plan_of
 from src.twin.options import TwinOptions
-from src.twin.replacements import Replacement
-from src.twin.survey import Plan, Survey
+from src.twin.survey import Survey
 from src.twin.validation import Validation
 
 _IMAGES = 256  # training images to survey, to re-estimate statistics and to calibrate on
@@ -90,6 +90,13 @@ class Making:
         return Validation(self.network, self.data, self.device)
 
     @functools.cached_property
+    def kept_survey(self) -> KeptSurvey:
+        """What was timed and probed so far."""
+        return KeptSurvey(
+            TwinFiles(self.run), self.key, self.choice.processor, again=self.options.again
+        )
+
+    @functools.cached_property
     def survey(self) -> Survey:
         return Survey(
             self.network,
@@ -98,6 +105,8 @@ class Making:
             self.preprocessing,
             self.images,
             self.report,
+            kept=self.kept_survey.timed,
+            keep=self.kept_survey.keep_time,
         )
 
     @functools.cached_property
@@ -211,11 +220,6 @@ class Making:
     def _trainer(self) -> dict[str, Any]:
         trainer = self.run.read_config().get("trainer")
         return trainer if isinstance(trainer, dict) else {}
-
-
-def plan_of(replaced: Iterable[ReplacedParts]) -> Plan:
-    """Return the replacements of a record."""
-    return tuple(Replacement(part.kind, part.by, tuple(part.paths)) for part in replaced)
 
 
 def _hash(values: object) -> str:

@@ -6,8 +6,9 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
-from src.run.twin import DroppedBlock, ReplacedParts, TriedPlan, Validated
+from src.run.twin import DroppedBlock, TriedPlan, Validated
 from src.twin import blocks, probe, survey
+from src.twin.kept_survey import as_record
 from src.twin.making import Making
 from src.twin.replacements import DROP
 from src.twin.survey import LEAST_GAIN, Surveyed
@@ -45,7 +46,7 @@ def chosen(making: Making) -> Parts:
             calibrated = making.validation.of(quantization.network().eval())
     except Exception as error:  # of the export of any network
         why = f"the network cannot be trained under fake quantization: {survey.reason_of(error)}"
-        return Parts([_as_record(unchanged)], None, why, None)
+        return Parts([as_record(unchanged)], None, why, None)
     making.report("timing the network in int8")
     tried = making.survey.run()
     plans = _Plans(making)
@@ -53,8 +54,7 @@ def chosen(making: Making) -> Parts:
     tried += plans.with_fewer_blocks(tried, best)
     best = survey.ranked(tried, plans.is_learnable)
     records = [
-        _as_record(each, plans.probed.get(each.plan), plans.refused.get(each.plan))
-        for each in tried
+        as_record(each, plans.probed.get(each.plan), plans.refused.get(each.plan)) for each in tried
     ]
     reason = None if best.plan else _needs_none(making, records, calibrated)
     return Parts(
@@ -75,7 +75,7 @@ class _Plans:
 
     def __init__(self, making: Making) -> None:
         self._making = making
-        self.probed: dict[survey.Plan, float] = {}
+        self.probed = dict(making.kept_survey.probed)
         self.refused: dict[survey.Plan, str] = {}
         self._trainable: set[survey.Plan] = set()
 
@@ -121,6 +121,7 @@ class _Plans:
             return True
         if self._making.options.probe_steps and each.plan not in self.probed:
             self.probed[each.plan] = _probed(self._making, each)
+            self._making.kept_survey.keep_probe(each.plan, self.probed[each.plan])
         return self.probed.get(each.plan, 1.0) >= LEARNABLE
 
 
@@ -177,19 +178,4 @@ def _outcome(plan: TriedPlan) -> str:
     return (
         f"{gain}, and after the probe gives the trained network's class for "
         f"{plan.probe_agreement:.0%} of the training images"
-    )
-
-
-def _as_record(
-    each: Surveyed, probed: float | None = None, refused: str | None = None
-) -> TriedPlan:
-    return TriedPlan(
-        name=each.name,
-        replaced=[
-            ReplacedParts(kind=part.kind, by=part.by, paths=list(part.paths)) for part in each.plan
-        ],
-        speedup=each.speedup,
-        agreement=each.agreement,
-        probe_agreement=probed,
-        refused=refused,
     )

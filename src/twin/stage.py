@@ -71,6 +71,7 @@ def _made(making: Making, files: TwinFiles, command: str) -> Twin:
     seed_everything(making.seed, workers=True, verbose=False)
     account = Account(begun or _surveyed(making, number, command), files.write_unfinished)
     account.note()
+    files.write_survey(None)  # all of it is in the record now
     if account.record.plan is not None:
         result.train(making.continuing(account.record), account)
     record = account.record

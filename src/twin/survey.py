@@ -7,7 +7,7 @@ import dataclasses
 import functools
 import math
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -81,6 +81,8 @@ class Survey:
         preprocessing: of the data.
         images: training images, (n, 3, H, W).
         report: told what comes next.
+        kept: plans that were timed before.
+        keep: called with each plan that was timed.
         left_out: plans that cannot be made, by name, and the reasons; :meth:`run` fills it.
         blocks: squeeze-excites in the order in which they are dropped, where dropping them gains
             speed; :meth:`run` fills it.
@@ -92,6 +94,8 @@ class Survey:
     preprocessing: PreprocessingFacts
     images: Tensor
     report: Report
+    kept: Mapping[Plan, Surveyed] = dataclasses.field(default_factory=dict)
+    keep: Callable[[Surveyed], None] = lambda _: None
     left_out: dict[str, str] = dataclasses.field(default_factory=dict)
     blocks: list[Block] = dataclasses.field(default_factory=list)
 
@@ -191,12 +195,17 @@ class Survey:
         """Time plans; leave out what cannot be made, run or quantized."""
         timed = []
         for plan in plans:
+            if plan in self.kept:
+                timed.append(self.kept[plan])
+                continue
             name = Surveyed(plan, 1.0, 1.0).name
             self.report(f"timing {name}")
             try:
                 timed.append(self._timed(plan, self._base))
             except Exception as error:  # of the code of any network with other parts
                 self._leave_out(name, reason_of(error))
+            else:
+                self.keep(timed[-1])
         return timed
 
     def _leave_out(self, name: str, reason: str) -> None:

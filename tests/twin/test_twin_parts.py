@@ -52,6 +52,8 @@ class Making:
         self.options = TwinOptions()
         self.report = lambda *_: None
         self.images = torch.zeros(1)
+        self.kept_survey = SimpleNamespace(probed={}, keep_probe=self.keep_probe)
+        self.kept_probes: list[tuple[object, float]] = []
         self.unknown, self.probed, self.error = unknown, probed, error
         self.probes: list[object] = []
         all_tried = [Surveyed((), 1.0, 1.0), *tried]
@@ -64,6 +66,9 @@ class Making:
         )
         validated = Validated(images=100, top1=0.9, agreement=calibrated)
         self.validation = SimpleNamespace(of=lambda _: validated)
+
+    def keep_probe(self, plan: object, agreement: float) -> None:
+        self.kept_probes.append((plan, agreement))
 
     def fresh_data(self) -> None:
         return None
@@ -109,6 +114,26 @@ def test_the_fastest_set_that_can_be_learnt_is_chosen() -> None:
     found = chosen(making)
     assert (found.chosen, found.reason) == (2, None)
     assert making.probes == [RELU]
+
+
+@pytest.mark.usefixtures("probing")
+def test_a_set_that_an_earlier_command_probed_is_not_probed_again() -> None:
+    tried = [Surveyed(RELU6, 1.5, 0.5), Surveyed(RELU, 1.7, 0.4)]
+    making = Making(tried, 0.9)
+    making.kept_survey.probed = {RELU: 0.5}
+    found = chosen(making)
+    assert found.chosen == 1
+    assert making.probes == [RELU6]
+    assert making.kept_probes == [(RELU6, 1.0)]
+
+
+@pytest.mark.usefixtures("probing")
+def test_a_set_that_answers_as_the_teacher_is_not_probed() -> None:
+    making = Making([Surveyed(RELU6, 1.5, 0.9), Surveyed(RELU, 1.7, 0.8)], 0.9, probed=0.0)
+    found = chosen(making)
+    assert found.chosen == 2
+    assert making.probes == []
+    assert found.tried[2].probe_agreement is None
 
 
 @pytest.mark.usefixtures("probing")

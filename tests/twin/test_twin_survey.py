@@ -36,7 +36,9 @@ class Particular(nn.Module):
         return logits
 
 
-def surveyed(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> tuple[Survey, list[str]]:
+def surveyed(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch, **options: Any
+) -> tuple[Survey, list[str]]:
     """Survey a network without files; all plans are equally fast."""
     lines: list[str] = []
 
@@ -47,7 +49,7 @@ def surveyed(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> tuple[Surve
     monkeypatch.setattr(survey, "speedup_in_turn", lambda *_: 1.0)
     images = torch.randn(3, 3, 4, 4)
     facts = preprocessing()
-    made = Survey(network.eval(), SPEC, CLASSES, facts, images, report)
+    made = Survey(network.eval(), SPEC, CLASSES, facts, images, report, **options)
     return made, lines
 
 
