@@ -65,6 +65,8 @@ class SurveyNotes(Record, frozen=True, kw_only=True):
     schema_version: Literal[1]
     key: Text  # of the making
     processor: Processor
+    again: bool = False  # by a command with again=true
+    seconds: Seconds  # of all commands so far
     timed: list[TriedPlan] = empty_list()
     probed: list[ProbedPlan] = empty_list()
 

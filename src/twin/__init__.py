@@ -1,1 +1,1 @@
-"""The int8 twin: a network distilled from the trained one, of parts that are fast in int8."""
+"""The int8 twin: a network of parts that are fast in int8, which answers as the trained one."""

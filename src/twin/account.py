@@ -40,7 +40,8 @@ class Account:
         seconds = self._before + self._clock() - self._started
         rss, device = self.record.peak_rss_bytes or 0, self.record.peak_device_bytes
         if torch.cuda.is_available():
-            device = max(device or 0, torch.cuda.max_memory_allocated())
+            peaks = map(torch.cuda.max_memory_allocated, range(torch.cuda.device_count()))
+            device = max(device or 0, *peaks)
         self.record = msgspec.structs.replace(
             self.record,
             made_at=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -77,10 +77,7 @@ def read_weights(file: Path) -> dict[str, Tensor] | None:
     if not file.is_file():
         return None
     content = _read(file)
-    is_whole = isinstance(content, dict) and all(
-        isinstance(value, Tensor) for value in content.values()
-    )
-    if isinstance(content, dict) and is_whole:
+    if isinstance(content, dict):
         return content
     file.unlink()
     problem = content if isinstance(content, str) else "it holds more than weights"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 
 from src.run.twin import ProbedPlan, Processor, ReplacedParts, SurveyNotes, TriedPlan
 from src.run.twin_files import TwinFiles
@@ -17,17 +18,32 @@ class KeptSurvey:
         files: of the run.
         key: of the making; notes of another one are not used.
         processor: times of another kind are not used.
-        again: use no earlier notes.
+        again: use no earlier notes but those of a command with the same option.
+        clock: seconds.
     """
 
     def __init__(
-        self, files: TwinFiles, key: str, processor: Processor, *, again: bool = False
+        self,
+        files: TwinFiles,
+        key: str,
+        processor: Processor,
+        *,
+        again: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._files, self._key, self._processor = files, key, processor
+        self._again, self._clock, self._started = again, clock, clock()
+        self.earlier_seconds = 0.0  # that earlier commands took
         self.timed: dict[Plan, Surveyed] = {}
         self.probed: dict[Plan, float] = {}
-        notes = None if again else files.read_survey()
-        if notes is not None and (notes.key, notes.processor) == (key, processor):
+        notes = files.read_survey()
+        if (
+            notes is not None
+            and (notes.key, notes.processor) == (key, processor)
+            and (notes.again or not again)
+        ):
+            self._again = notes.again
+            self.earlier_seconds = notes.seconds
             for each in notes.timed:
                 plan = plan_of(each.replaced)
                 self.timed[plan] = Surveyed(plan, each.speedup, each.agreement)
@@ -54,6 +70,8 @@ class KeptSurvey:
                 schema_version=1,
                 key=self._key,
                 processor=self._processor,
+                again=self._again,
+                seconds=self.earlier_seconds + self._clock() - self._started,
                 timed=timed,
                 probed=probed,
             )

@@ -145,6 +145,7 @@ def fit(layer: Layer, inputs: Tensor, outputs: Tensor) -> bool:
     best = min(errors, key=lambda ridge: errors[ridge])
     if not errors[best] < _LEAST_GAIN * errors[0.0]:
         return False
+    del system
     weights = _System.of(x, y, before).solved(best)
     if weights is None:
         return False

@@ -181,12 +181,21 @@ class Making:
             "seed": self.seed,
         }
         # Epochs that are asked for are trained, also where fewer would do by default.
-        asked = {"epochs": options.epochs, "quantized_epochs": options.quantized_epochs}
-        by_default = dataclasses.replace(self, options=TwinOptions())
-        equal = [name for name, count in asked.items() if count == getattr(by_default, name)]
+        equal = [
+            name
+            for name in ("epochs", "quantized_epochs")
+            if getattr(options, name) is not None and getattr(self, name) == self._default(name)
+        ]
         if equal:
             values["asked"] = equal
         return _hash(values)
+
+    def _default(self, name: str) -> int:
+        """Return the number of epochs that an option has where it is not given."""
+        without: dict[str, Any] = {name: None}
+        options = dataclasses.replace(self.options, **without)
+        count: int = getattr(dataclasses.replace(self, options=options), name)
+        return count
 
     def folder(self, phase: Phase, record: Twin) -> str:
         """Return the name of a training's folder: another plan or making has another one."""

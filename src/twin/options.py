@@ -22,7 +22,8 @@ class TwinOptions:
             if the network with its layers refitted changes no more than ``max_accuracy_drop`` of
             the validation answers.
         quantized_epochs: of training under fake quantization after that; by default half of
-            ``epochs``, at least 2, and none under the same condition.
+            ``epochs``, at least 2, and none if a network with its layers refitted changes no more
+            answers once it is quantized.
         max_minutes: of both trainings together, by default no limit. Each has a share by its
             epochs, and its learning rate falls in time. The choice of the parts is not counted.
         lr: peak learning rate of the distillation.

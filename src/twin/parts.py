@@ -136,7 +136,7 @@ def _untrainable(making: Making, each: Surveyed) -> str | None:
 
 
 def _probed(making: Making, each: Surveyed) -> float:
-    making.report(f"a short distillation: {each.name}")
+    making.report(f"probing {each.name}")
     return probe.agreement_after(
         making.network,
         making.survey.student(each.plan),

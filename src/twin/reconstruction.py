@@ -29,7 +29,8 @@ _SECONDS = 180.0  # for the passes over the images, unless sixteen images take l
 _BATCH = 32
 _RATIO = 4  # samples for each weight of an output
 _FEWEST_SAMPLES, _MOST_SAMPLES = 2048, 8192
-_MOST_WEIGHTS = 4608  # of an output: 512 channels of 3 x 3; their squares take 170 MB
+_MOST_INPUTS = 5 * 10**7  # of all samples of a layer: 400 MB
+_MOST_SQUARES = 4608**2  # of all groups: 170 MB for 512 channels of 3 x 3
 
 
 class _ReachedError(Exception):
@@ -49,8 +50,8 @@ def reconstruct(
     BatchNorm gets the statistics of its inputs in its turn, before the layers behind it are fitted.
     From 16 to 128 images are used, as many as three minutes of passes allow. Left as they are:
     layers that run more than once, share weights with others, pad in another way than by a number
-    of zeros, have more than 4,608 weights for an output, or whose output's first axis is not that
-    of the images.
+    of zeros, have more weights for an output than a 3 x 3 convolution of 512 channels, or whose
+    output's first axis is not that of the images.
 
     Args:
         student: with replaced parts, in eval mode; modules that it shares with the teacher have the
@@ -154,8 +155,10 @@ def _is_layer(module: nn.Module) -> bool:
             return False
     elif type(module) is not nn.Linear:
         return False
-    weight = module.weight
-    return isinstance(weight, nn.Parameter) and weight[0].numel() <= _MOST_WEIGHTS
+    if not isinstance(module.weight, nn.Parameter):
+        return False
+    layer = Layer(module)
+    return layer.groups * layer.fan_in**2 <= _MOST_SQUARES
 
 
 def _shared(network: nn.Module) -> set[int]:
@@ -193,7 +196,11 @@ def _outputs(
         def hook(_: nn.Module, __: Any, output: Tensor) -> None:
             layer = layers[path]
             if not parts[path]:
-                wanted = min(max(_RATIO * layer.fan_in, _FEWEST_SAMPLES), _MOST_SAMPLES)
+                wanted = min(
+                    max(_RATIO * layer.fan_in, _FEWEST_SAMPLES),
+                    _MOST_SAMPLES,
+                    _MOST_INPUTS // (layer.groups * layer.fan_in),
+                )
                 layer.draw(output, len(images), math.ceil(wanted / len(images)))
             first = sum(map(len, parts[path]))
             parts[path].append(layer.outputs(output, first).cpu())
@@ -203,7 +210,7 @@ def _outputs(
     with _hooks({path: keep(path) for path in layers}, dict(teacher.named_modules())):
         for batch in _batches(images):
             teacher(batch.to(device))
-    return {path: torch.cat(found).flatten(0, 1) for path, found in parts.items() if found}
+    return {path: torch.cat(parts.pop(path)).flatten(0, 1) for path in [*parts] if parts[path]}
 
 
 def _inputs(

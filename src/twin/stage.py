@@ -95,7 +95,9 @@ def _is_settled(making: Making, files: TwinFiles, finished: Twin) -> bool:
         folders = [
             checkpoints.folder_of(making.run, making.folder(phase, finished)) for phase in trained
         ]
-        return any(checkpoints.best_in(folder) is None for folder in folders)
+        begun = checkpoints.begun_in(making.run, making.folder("distillation", finished))
+        is_lost = finished.reconstructed is not None and checkpoints.read_weights(begun) is None
+        return is_lost or any(checkpoints.best_in(folder) is None for folder in folders)
     return finished.processor in {None, making.choice.processor}
 
 
@@ -155,6 +157,6 @@ def _surveyed(making: Making, number: int, command: str) -> Twin:
         reason=found.reason,
         calibrated=found.calibrated,
         training=TwinFiles(making.run).read_training(),
-        seconds=time.monotonic() - started,
+        seconds=making.kept_survey.earlier_seconds + time.monotonic() - started,
         ranges={},
     )

@@ -53,6 +53,23 @@ def test_notes_of_something_else_are_not_used(run: Run) -> None:
     assert not KeptSurvey(files, "key", "vnni").timed
 
 
+def test_a_survey_that_was_begun_anew_goes_on(run: Run) -> None:
+    files = TwinFiles(run)
+    KeptSurvey(files, "key", "vnni", again=True).keep_probe(RELU, 0.5)
+    assert KeptSurvey(files, "key", "vnni", again=True).probed == {RELU: 0.5}
+    KeptSurvey(files, "key", "vnni").keep_probe(DROPPED, 0.25)  # goes on with it
+    assert len(KeptSurvey(files, "key", "vnni", again=True).probed) == 2
+
+
+def test_the_time_of_all_commands_counts(run: Run) -> None:
+    files = TwinFiles(run)
+    for earlier in (0.0, 5.0, 10.0):
+        clock = iter([100.0, 105.0])
+        kept = KeptSurvey(files, "key", "vnni", clock=lambda clock=clock: next(clock))
+        assert kept.earlier_seconds == earlier
+        kept.keep_probe(RELU, 0.5)
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 9}', "\0\0"])
 def test_notes_that_cannot_be_read_cost_the_survey_alone(
     content: str, run: Run, capsys: pytest.CaptureFixture[str]

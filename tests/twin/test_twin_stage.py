@@ -271,7 +271,9 @@ def test_defaults_follow_the_training(run: Run) -> None:
     assert unknown.seed == 0
 
 
-def trained_without_gain(steps: Steps, monkeypatch: pytest.MonkeyPatch, *, saves: bool) -> None:
+def trained_without_gain(
+    steps: Steps, monkeypatch: pytest.MonkeyPatch, *, saves: bool, is_refitted: bool = False
+) -> None:
     """Let the training end with a twin that gains nothing the first time, and something then."""
 
     def train(making: Making, account: Account) -> None:
@@ -287,7 +289,13 @@ def trained_without_gain(steps: Steps, monkeypatch: pytest.MonkeyPatch, *, saves
             sha = atomic_files.sha256(TwinFiles(making.run).unfinished_graph)
             account.note(twin=done, graph_sha256=sha, reason=None, ranges={"images": [0.0, 1.0]})
         else:
-            account.note(twin=done, reason="1.00 times as fast", spent_s={phase: 1.0})
+            reconstructed = done if is_refitted else None
+            account.note(
+                twin=done,
+                reason="1.00 times as fast",
+                spent_s={phase: 1.0},
+                reconstructed=reconstructed,
+            )
 
     monkeypatch.setattr(stage.result, "train", train)
 
@@ -304,10 +312,11 @@ def test_a_twin_that_gained_nothing_is_timed_again_without_a_training(
     assert steps.done == ["survey", "trained", "resumed"]
 
 
+@pytest.mark.parametrize(("saves", "is_refitted"), [(False, False), (True, True)])
 def test_a_twin_that_gained_nothing_and_lost_its_weights_is_not_trained_again(
-    run: Run, steps: Steps, monkeypatch: pytest.MonkeyPatch
+    saves: bool, is_refitted: bool, run: Run, steps: Steps, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    trained_without_gain(steps, monkeypatch, saves=False)
+    trained_without_gain(steps, monkeypatch, saves=saves, is_refitted=is_refitted)
     made = make(run)
     assert make(run) == made
     assert steps.done == ["survey", "trained"]
@@ -360,13 +369,16 @@ def test_a_finished_twin_costs_no_other_one_that_is_begun(
     assert steps.done[-2:] == ["survey", "trained"]
 
 
+@pytest.mark.parametrize("others", [{}, {"epochs": 20}])
 @pytest.mark.parametrize("option", ["epochs", "quantized_epochs"])
 def test_epochs_that_are_asked_for_are_another_making_than_those_of_the_default(
-    option: str, run: Run
+    option: str, others: dict[str, Any], run: Run
 ) -> None:
+    if option in others:
+        return
     checkpoint = Checkpoint.read(run.best_checkpoint)
-    plain = Making(run, checkpoint, TwinOptions(), lambda *_, **__: None)
-    asked = TwinOptions(**{option: getattr(plain, option)})
+    plain = Making(run, checkpoint, TwinOptions(**others), lambda *_, **__: None)
+    asked = TwinOptions(**others, **{option: getattr(plain, option)})
     assert Making(run, checkpoint, asked, lambda *_, **__: None).key != plain.key
 
 

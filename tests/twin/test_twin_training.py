@@ -13,7 +13,9 @@ from torch import nn
 
 from src.data.datasets.digits import Digits
 from src.run.folder import Run
+from src.run.twin import Validated
 from src.twin import training
+from src.twin.distillation import distillation_loss
 from src.twin.time_limit import TimeLimit
 from src.twin.training import Training
 from src.twin.validation import Validation
@@ -199,3 +201,50 @@ def test_a_training_that_a_killed_command_brought_to_its_limit_ends(
     over = TimeLimit(5e3)
     epochs = training.fit(job(tmp_path, teacher, validation, epochs=9, limit=over), network())
     assert [each.epoch for each in epochs] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("agreement", "loss", "is_better"),
+    [
+        (0.9, 0.2, True),
+        (0.9, 0.3, True),
+        (0.9, 0.4, False),
+        (0.8, 0.1, False),
+        (0.95, 0.9, True),
+        (0.9, None, False),
+    ],
+)
+def test_weights_are_ranked_by_agreement_then_by_loss(
+    agreement: float, loss: float | None, is_better: bool
+) -> None:
+    begun = Validated(images=100, top1=0.9, agreement=0.9, loss=0.3)
+    trained = Validated(images=100, top1=0.1, agreement=agreement, loss=loss)
+    assert (training._rank(trained) >= training._rank(begun)) == is_better
+
+
+def test_the_loss_is_that_of_all_validation_images(
+    teacher: nn.Module, validation: Validation
+) -> None:
+    student = network(2)
+    images = torch.cat([torch.from_numpy(batch) for batch, _ in digits().batches("val", 50)])
+    with torch.no_grad():
+        logits, expected = student(images), teacher(images)
+    validated = validation.of(student)
+    assert validated.loss == pytest.approx(float(distillation_loss(logits, expected, 2.0)))
+    assert validated.agreement == pytest.approx(
+        float((logits.argmax(1) == expected.argmax(1)).float().mean())
+    )
+    assert validation.of(teacher).loss == 0
+
+
+@pytest.mark.parametrize("is_near", [True, False])
+def test_a_student_near_its_teacher_is_trained_with_the_statistics_of_inference(
+    is_near: bool, tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    modes: list[bool] = []
+    student = nn.Sequential(nn.BatchNorm2d(3), network(2))
+    student[0].register_forward_hook(
+        lambda norm, *_: modes.append(norm.training) if torch.is_grad_enabled() else None
+    )
+    training.fit(job(tmp_path, teacher, validation, is_near=is_near), student)
+    assert set(modes) == {not is_near}

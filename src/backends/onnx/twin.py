@@ -114,7 +114,9 @@ def how_made(account: TwinAccount) -> str:
     trained = {epoch.phase for epoch in account.epochs}
     steps = []
     if account.reconstructed is not None:
-        steps.append("its layers refitted to the outputs of those of the trained network")
+        steps.append(
+            "its layers refitted to the outputs of the trained network where that brought it closer"
+        )
     if "distillation" in trained:
         steps.append("distilled from the trained network on the training images")
     if "quantization" in trained:
