@@ -257,6 +257,29 @@ def test_a_file_with_a_backslash_in_its_name_is_that_file(tmp_path: Path) -> Non
     CSVFile(str(tmp_path / "labels.csv"), image_size=8, num_workers=0).prepare_data()
 
 
+@pytest.mark.parametrize("in_file", ["NFC", "NFD"])
+@pytest.mark.parametrize("on_disk", ["NFC", "NFD"])
+@pytest.mark.parametrize("separator", ["/", "\\"])
+def test_letters_may_be_composed_in_the_file_or_on_the_disk(
+    separator: str, on_disk: str, in_file: str, tmp_path: Path
+) -> None:
+    photos(tmp_path, 8)
+    for name in ("cat", "dog"):
+        folder = tmp_path / unicodedata.normalize(on_disk, f"{name}é")
+        (tmp_path / name).rename(folder)
+        (folder / "0.png").rename(folder / unicodedata.normalize(on_disk, "0é.png"))
+    lines = []
+    for line in images("{}/{}.png"):
+        path, label = line.split(",")
+        name, file = path.split("/")
+        file = file.replace("0", "0é")
+        lines.append(unicodedata.normalize(in_file, f"{name}é{separator}{file},{label}"))
+    (tmp_path / "labels.csv").write_text("\n".join(["path,label", *lines]))
+    data = CSVFile(str(tmp_path / "labels.csv"), image_size=8, num_workers=0)
+    data.prepare_data()
+    assert data.count("train") + data.count("val") + data.count("test") == 16
+
+
 # The path of a line, and the end of the message.
 MISSING = {
     "cat/0": "write names with their endings into the column path, as 0.png",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -233,11 +234,18 @@ class CSVDataset(Photographs):
         return ImageFiles(paths, [labels[line.label] for line in self._lines])
 
     def _path_of(self, line: CSVLine) -> str:
-        """Return the path of a line's image; a path of Windows has backslashes."""
+        """Return the path of a line's image.
+
+        A path of Windows has backslashes. Copies from macOS may have decomposed letters.
+        """
         path = os.path.join(self.folder, line.path)  # noqa: PTH118  # there may be 100,000
         if "\\" in line.path and not os.path.lexists(path):
-            return os.path.join(self.folder, line.path.replace("\\", "/"))  # noqa: PTH118
-        return path
+            path = os.path.join(self.folder, line.path.replace("\\", "/"))  # noqa: PTH118
+        if line.path.isascii() or os.path.lexists(path):
+            return path
+        own = path[: -len(line.path)]
+        spelled = (own + unicodedata.normalize(form, path[len(own) :]) for form in ("NFC", "NFD"))
+        return next(filter(os.path.lexists, spelled), path)
 
     @functools.cached_property
     def _names(self) -> list[str]:
