@@ -14,6 +14,7 @@ from src.errors import UsageError
 from src.run import reading, twin
 from src.run.folder import Run
 from src.run.layout import as_dict
+from src.run.record import Record
 from src.run.twin import Cost, SurveyNotes, TrainingCost, Twin
 from src.system import atomic_files
 from src.system.folder_lock import FolderLock
@@ -93,11 +94,7 @@ class TwinFiles:
 
     def write_training(self, cost: TrainingCost | None) -> None:
         """Write the cost of the run's training; None removes it."""
-        if cost is None:
-            self._training.unlink(missing_ok=True)
-            return
-        self.run.twin.mkdir(exist_ok=True)
-        atomic_files.write_json(self._training, as_dict(cost))
+        self._put(self._training, cost)
 
     def read_survey(self) -> SurveyNotes | None:
         """Return the notes of a survey that has not ended; None without any that can be read."""
@@ -111,11 +108,7 @@ class TwinFiles:
 
     def write_survey(self, notes: SurveyNotes | None) -> None:
         """Write the notes of a survey; None removes them."""
-        if notes is None:
-            self._survey.unlink(missing_ok=True)
-            return
-        self.run.twin.mkdir(exist_ok=True)
-        atomic_files.write_json(self._survey, as_dict(notes))
+        self._put(self._survey, notes)
 
     def finish(self, record: Twin, trainings: Collection[str]) -> None:
         """Put a finished twin in the place of the earlier one.
@@ -180,6 +173,14 @@ class TwinFiles:
     @property
     def _training(self) -> Path:
         return self.run.own("twin", "training.json")
+
+    def _put(self, path: Path, content: Record | None) -> None:
+        """Write a file, or remove it."""
+        if content is None:
+            path.unlink(missing_ok=True)
+            return
+        self.run.twin.mkdir(exist_ok=True)
+        atomic_files.write_json(path, as_dict(content))
 
     def _write(self, path: Path, record: Twin) -> None:
         reading.require_readable(record)
