@@ -1,4 +1,4 @@
-"""What a survey found so far, on disk: a command that is stopped times and probes nothing twice."""
+"""The findings of a survey so far, on disk: a stopped command times and probes nothing twice."""
 
 from __future__ import annotations
 

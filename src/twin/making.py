@@ -91,7 +91,7 @@ class Making:
 
     @functools.cached_property
     def kept_survey(self) -> KeptSurvey:
-        """What was timed and probed so far."""
+        """The plans that were timed and probed so far."""
         return KeptSurvey(
             TwinFiles(self.run), self.key, self.choice.processor, again=self.options.again
         )
