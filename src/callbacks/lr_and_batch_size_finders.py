@@ -15,6 +15,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 
 from src.callbacks.export import data_of
 from src.callbacks.resumed_options import ResumedOptions
+from src.callbacks.unfreezing import GradualUnfreezing
 from src.errors import UsageError
 from src.models.classifier import Classifier
 
@@ -24,6 +25,9 @@ _MIN_LOSSES = 5  # needed for a slope
 
 class FindLearningRate(LearningRateFinder):
     """Learning rate range test (Smith, 2017, arXiv 1506.01186): the rate of the steepest loss.
+
+    The found rate is that of the head for the whole training. So the test trains as the epochs
+    without frozen stages do, and each stage has its share of the rate by ``layer_decay``.
 
     Args:
         steps: training steps of the test; the rate grows exponentially over them.
@@ -39,7 +43,12 @@ class FindLearningRate(LearningRateFinder):
         model.stops_on_non_finite_loss = False  # the test ends when the loss diverges
         trainer.fit_loop.max_epochs = -1  # or after its steps, over as many epochs as needed
         try:
-            with _hide_bar_outside_terminals(), _own_checkpoint(trainer):
+            with (
+                _hide_bar_outside_terminals(),
+                _own_checkpoint(trainer),
+                _every_stage_trained(trainer, model),
+                _shares_of_groups(trainer),
+            ):
                 self.lr_find(trainer, model)
         finally:
             trainer.fit_loop.max_epochs = max_epochs
@@ -133,6 +142,42 @@ def _own_checkpoint(trainer: Trainer) -> Iterator[None]:
     finally:
         trainer.callbacks = callbacks  # type: ignore[attr-defined]
         trainer.ckpt_path = path
+
+
+@contextlib.contextmanager
+def _every_stage_trained(trainer: Trainer, model: Classifier) -> Iterator[None]:
+    """Train also the parameters that the first epochs keep frozen, and freeze them again."""
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    frozen = []
+    if any(isinstance(each, GradualUnfreezing) for each in callbacks):
+        frozen = [each for each in model.parameters() if not each.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
+            parameter.grad = None
+
+
+@contextlib.contextmanager
+def _shares_of_groups(trainer: Trainer) -> Iterator[None]:
+    """Keep each parameter group's share of the first one's rate; Lightning's test has one rate."""
+    optimizer = trainer.optimizers[0]
+    rates = [group.get("initial_lr", group["lr"]) for group in optimizer.param_groups]
+
+    def scale(*_: object) -> None:
+        # Lightning's schedule, which knows the rate of the step, sets it again after each step.
+        rate = cast("Any", trainer.lr_scheduler_configs[0].scheduler).lr[0]
+        for group, own in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * own / rates[0]
+
+    hook = optimizer.register_step_pre_hook(scale)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 @contextlib.contextmanager

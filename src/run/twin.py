@@ -125,6 +125,7 @@ class MissedBudget(Record, frozen=True, kw_only=True):
     curve: Literal["few", "flat", "falling"]
     # Null unless it is falling, and if more than ten times the trained ones would be needed.
     more_epochs: Natural | None = null()
+    max_minutes: Positive | None = null()  # if they ended that phase before its last epoch
 
 
 class TwinAccount(Record, frozen=True, kw_only=True):

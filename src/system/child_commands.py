@@ -121,8 +121,9 @@ def wait_for(child: Command, early: Sequence[int] = ()) -> int:
     """Return the exit code of a command. Pass signals on to it and still wait for its end.
 
     A signal that this process has blocked comes from a program that simulates it, as Ray does with
-    Ctrl-C. The command gets SIGTERM then. Ctrl-Z stops the command with this process, and both go
-    on together.
+    Ctrl-C. The command gets SIGTERM then, and also where a handler of another signal raises an
+    exception: no command outlives this process. Ctrl-Z stops the command with this process, and
+    both go on together.
 
     Args:
         child: the command.
@@ -153,15 +154,24 @@ def wait_for(child: Command, early: Sequence[int] = ()) -> int:
     ):
         for number in early:
             pass_on(number, None)
-        code = None
-        while code is None:
-            # Python runs a handler between two instructions. A wait without a timeout would delay
-            # the handler of a signal that came just before, or that another thread received.
-            with suppress(subprocess.TimeoutExpired):
-                code = child.wait(_POLL_SECONDS)
+        try:
+            code = _exit_code(child)
+        except BaseException:  # of a handler of another signal, such as that of a SLURM job
+            child.terminate()
+            _exit_code(child)
+            raise
     if received:
         raise signals.Stopped(received[0])
     return code
+
+
+def _exit_code(child: Command) -> int:
+    """Return the exit code of a command once it has ended."""
+    while True:
+        # Python runs a handler between two instructions. A wait without a timeout would delay the
+        # handler of a signal that came just before, or that another thread received.
+        with suppress(subprocess.TimeoutExpired):
+            return child.wait(_POLL_SECONDS)
 
 
 def _signal_group(child: Command, number: int) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
@@ -32,6 +32,7 @@ class Layer:
         self.module = module
         self.groups = module.groups if isinstance(module, nn.Conv2d) else 1
         self.fan_in = module.weight[0].numel()
+        self.channels = len(module.weight)  # of the output
         self._positions = torch.empty(0, 0, dtype=torch.long)  # (N, P), in the flat output
         self._width = 1  # of the output
 
@@ -145,8 +146,7 @@ def fit(layer: Layer, inputs: Tensor, outputs: Tensor) -> bool:
     best = min(errors, key=lambda ridge: errors[ridge])
     if not errors[best] < _LEAST_GAIN * errors[0.0]:
         return False
-    del system
-    weights = _System.of(x, y, before).solved(best)
+    weights = (system + _System.of(x[:, kept:], y[:, kept:], before)).solved(best)
     if weights is None:
         return False
     if module.bias is not None:
@@ -179,6 +179,12 @@ class _System:
     @classmethod
     def of(cls, x: Tensor, y: Tensor, before: Tensor) -> Self:
         return cls(before, x.transpose(1, 2) @ x, x.transpose(1, 2) @ (y - x @ before))
+
+    def __add__(self, other: Self) -> Self:
+        """Return the equations of both systems' samples."""
+        return replace(
+            self, squares=self.squares + other.squares, wanted=self.wanted + other.wanted
+        )
 
     def solved(self, ridge: float) -> Tensor | None:
         """Return the weights, (G, F, O); None if there are none."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from src.data.dataset_module import DatasetModule
 from src.data.restore import data_of
 from src.errors import UsageError
-from src.export.source import Checkpoint
+from src.export.source import Checkpoint, read_progress
 from src.quantization import target
 from src.quantization.target import Choice
 from src.run.facts import PreprocessingFacts
@@ -32,7 +32,12 @@ from src.twin.survey import Survey
 from src.twin.validation import Validation
 
 _IMAGES = 256  # training images to survey, to re-estimate statistics and to calibrate on
+_REFIT_IMAGES = 1024  # training images to refit layers to, unless they take more than
+_REFIT_BYTES = 2e8  # 332 images of 224 pixels
 _LEAST_EPOCHS, _LEAST_QUANTIZED_EPOCHS = 3, 2
+# Peak learning rates: a student near its teacher loses at the higher ones what it has.
+_RATES: dict[Phase, float] = {"distillation": 5e-4, "quantization": 1e-4}
+_NEAR_RATES: dict[Phase, float] = {"distillation": 1e-4, "quantization": 2e-5}
 _TRAINING_SHARE = 3  # of so many epochs of the training, one of the distillation
 
 
@@ -79,6 +84,11 @@ class Making:
     def images(self) -> Tensor:
         """Training images, (n, 3, H, W)."""
         return self.data.calibration_images(_IMAGES)
+
+    def refit_images(self) -> Tensor:
+        """Return training images for the reconstruction, (n, 3, H, W)."""
+        most = int(_REFIT_BYTES / self.images[0].nbytes)
+        return self.data.calibration_images(max(_IMAGES, min(_REFIT_IMAGES, most)))
 
     @functools.cached_property
     def preprocessing(self) -> PreprocessingFacts:
@@ -156,9 +166,24 @@ class Making:
         """Epochs of the distillation."""
         if self.options.epochs is not None:
             return self.options.epochs
-        trained = self._trainer.get("max_epochs")
-        known = trained if isinstance(trained, int) and trained > 0 else 0
-        return max(_LEAST_EPOCHS, math.ceil(known / _TRAINING_SHARE))
+        return max(_LEAST_EPOCHS, math.ceil(self._trained_epochs / _TRAINING_SHARE))
+
+    @functools.cached_property
+    def _trained_epochs(self) -> int:
+        """Epochs of the run's training, which may have ended before the last one; 0 if unknown."""
+        try:
+            return read_progress(self.run.last_checkpoint)[0]
+        except UsageError:  # there is none, or a callback of the user's wrote it
+            asked = self._trainer.get("max_epochs")
+            return asked if isinstance(asked, int) and asked > 0 else 0
+
+    @property
+    def limit_train_batches(self) -> int | float:
+        """Batches of an epoch, or the share of them, as in the run's training."""
+        limit = self._trainer.get("limit_train_batches")
+        if isinstance(limit, int | float) and not isinstance(limit, bool) and limit > 0:
+            return limit
+        return 1.0
 
     @property
     def quantized_epochs(self) -> int:
@@ -166,6 +191,17 @@ class Making:
         if self.options.quantized_epochs is not None:
             return self.options.quantized_epochs
         return max(_LEAST_QUANTIZED_EPOCHS, math.ceil(self.epochs / 2))
+
+    def rate(self, phase: Phase, *, is_near: bool) -> float:
+        """Return the peak learning rate of a training.
+
+        Args:
+            phase: of the training.
+            is_near: the student answers most images as the teacher does before it.
+        """
+        options = self.options
+        asked = options.lr if phase == "distillation" else options.quantized_lr
+        return (_NEAR_RATES if is_near else _RATES)[phase] if asked is None else asked
 
     @functools.cached_property
     def key(self) -> str:

@@ -144,7 +144,7 @@ def _probed(making: Making, each: Surveyed) -> float:
         making.images,
         making.survey.expected,
         making.options.probe_steps,
-        making.options.lr,
+        making.rate("distillation", is_near=False),
         making.device,
         LEARNABLE,
     )

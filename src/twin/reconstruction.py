@@ -24,12 +24,13 @@ from torch.utils.hooks import RemovableHandle
 from src.models.batch_norm_statistics import reestimate_statistics
 from src.twin.layer_fit import Layer, fit
 
-_FEWEST_IMAGES, _MOST_IMAGES = 16, 128
+_FEWEST_IMAGES = 16
 _SECONDS = 180.0  # for the passes over the images, unless sixteen images take longer
 _BATCH = 32
-_RATIO = 4  # samples for each weight of an output
-_FEWEST_SAMPLES, _MOST_SAMPLES = 2048, 8192
+_RATIO, _LEAST_RATIO = 16, 4  # samples for each weight of an output
+_FEWEST_SAMPLES, _MOST_SAMPLES = 4096, 32768
 _MOST_INPUTS = 5 * 10**7  # of all samples of a layer: 400 MB
+_MOST_OUTPUTS = 3 * 10**6  # of a layer, unless it needs more: 12 MB, kept for all layers at once
 _MOST_SQUARES = 4608**2  # of all groups: 170 MB for 512 channels of 3 x 3
 
 
@@ -48,7 +49,8 @@ def reconstruct(
 
     A layer keeps its weights if others do not lower its error on images that were held out. Each
     BatchNorm gets the statistics of its inputs in its turn, before the layers behind it are fitted.
-    From 16 to 128 images are used, as many as three minutes of passes allow. Left as they are:
+    At least 16 images are used, and as many as three minutes of passes allow: the error on other
+    images falls with their number, up to a thousand and more. Left as they are:
     layers that run more than once, share weights with others, pad in another way than by a number
     of zeros, have more weights for an output than a 3 x 3 convolution of 512 channels, or whose
     output's first axis is not that of the images.
@@ -183,7 +185,7 @@ def _count(
     started = clock()
     teacher(few).cpu()  # waits for a GPU
     seconds = (clock() - started) / len(few) * passes / 2
-    return max(_FEWEST_IMAGES, min(_MOST_IMAGES, int(_SECONDS / max(seconds, 1e-9))))
+    return max(_FEWEST_IMAGES, int(_SECONDS / max(seconds, 1e-9)))
 
 
 def _outputs(
@@ -196,12 +198,7 @@ def _outputs(
         def hook(_: nn.Module, __: Any, output: Tensor) -> None:
             layer = layers[path]
             if not parts[path]:
-                wanted = min(
-                    max(_RATIO * layer.fan_in, _FEWEST_SAMPLES),
-                    _MOST_SAMPLES,
-                    _MOST_INPUTS // (layer.groups * layer.fan_in),
-                )
-                layer.draw(output, len(images), math.ceil(wanted / len(images)))
+                layer.draw(output, len(images), math.ceil(_samples(layer) / len(images)))
             first = sum(map(len, parts[path]))
             parts[path].append(layer.outputs(output, first).cpu())
 
@@ -211,6 +208,13 @@ def _outputs(
         for batch in _batches(images):
             teacher(batch.to(device))
     return {path: torch.cat(parts.pop(path)).flatten(0, 1) for path in [*parts] if parts[path]}
+
+
+def _samples(layer: Layer) -> int:
+    """Return how many samples a layer is fitted to."""
+    stored = max(_MOST_OUTPUTS // layer.channels, _LEAST_RATIO * layer.fan_in)
+    wanted = min(max(_RATIO * layer.fan_in, _FEWEST_SAMPLES), stored, _MOST_SAMPLES)
+    return min(wanted, _MOST_INPUTS // (layer.groups * layer.fan_in))
 
 
 def _inputs(

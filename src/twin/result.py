@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 
+import msgspec
 from lightning.pytorch import seed_everything
 from torch import nn
 
 from src.errors import LightshipError
 from src.models.builders import load_weights
-from src.run.twin import Phase, Ranges, Twin, Validated
+from src.run.twin import MissedBudget, Phase, Ranges, Twin, Validated
 from src.run.twin_files import TwinFiles
 from src.system import atomic_files
 from src.twin import checkpoints, speed, training
@@ -21,7 +22,7 @@ from src.twin.parts import LEARNABLE
 from src.twin.reconstruction import reconstruct
 from src.twin.survey import LEAST_GAIN
 from src.twin.time_limit import TimeLimit
-from src.twin.training import Training
+from src.twin.training import Training, rank
 
 _ROUNDING = 1e-6  # of a share of images, in float32
 
@@ -79,7 +80,7 @@ def train(making: Making, account: Account) -> None:
 def _reconstruct(making: Making, account: Account, student: nn.Module) -> None:
     """Refit the layers of a student, or take the weights that an earlier command found.
 
-    The student keeps its weights if the others answer fewer validation images as the teacher does.
+    The student keeps its weights if the logits of the others are further from the teacher's.
     A training that an earlier version began without a refit goes on with its own weights.
     """
     folder = making.folder("distillation", account.record)
@@ -91,10 +92,10 @@ def _reconstruct(making: Making, account: Account, student: nn.Module) -> None:
         return
     else:
         making.report("refitting the layers behind the replaced parts")
-        before = making.validation.of(student).agreement
+        before = rank(making.validation.of(student))
         own = copy.deepcopy(student.state_dict())
-        reconstruct(student, making.network, making.images, making.device)
-        if making.validation.of(student).agreement < before:
+        reconstruct(student, making.network, making.refit_images(), making.device)
+        if rank(making.validation.of(student)) < before:
             load_weights(student, own)
         checkpoints.write_weights(student, file)
     if account.record.reconstructed is None:
@@ -203,7 +204,7 @@ def _fit(
     # Another training may have changed torch's seed. A checkpoint is of the seed of its training.
     seed_everything(making.seed, workers=True, verbose=False)
     is_distillation = phase == "distillation"
-    options = making.options
+    is_near = _is_near(record)
     job = Training(
         run=making.run,
         phase=phase,
@@ -212,19 +213,29 @@ def _fit(
         data=making.fresh_data(),
         validation=making.validation,
         epochs=making.epochs if is_distillation else making.quantized_epochs,
-        lr=options.lr if is_distillation else options.quantized_lr,
+        lr=making.rate(phase, is_near=is_near),
         limit=limit,
         device=making.device,
-        is_near=record.reconstructed is not None and record.reconstructed.agreement >= LEARNABLE,
+        limit_train_batches=making.limit_train_batches,
+        is_near=is_near,
     )
     begun = copy.deepcopy(student.state_dict())
     if done is None:
-        making.report(f"training: {phase}")
+        left = limit.left
+        time = "" if left is None else f", for at most {left / 60:.1f} minutes"
+        making.report(f"training: {phase}{time}")
         with account.noting(lambda: {"spent_s": {**record.spent_s, phase: limit.spent}}):
             epochs = training.fit(job, student)
         others = [each for each in record.epochs if each.phase != phase]
         account.note(epochs=[*others, *epochs])
     return training.best_of(job, student, begun)
+
+
+def _is_near(record: Twin) -> bool:
+    """Return True if the student answered most images as the teacher does before any training."""
+    if record.plan is not None and not record.plan.replaced:
+        return True
+    return record.reconstructed is not None and record.reconstructed.agreement >= LEARNABLE
 
 
 def _limit(making: Making, record: Twin, phase: Phase) -> TimeLimit:
@@ -256,6 +267,15 @@ def _float_graph(files: TwinFiles) -> GraphNetwork:
     return GraphNetwork(onnx.load(files.unfinished_graph, load_external_data=False)).eval()
 
 
+def _is_cut_short(making: Making, record: Twin, missed: MissedBudget) -> bool:
+    """Return True if the time ended the phase that limits a twin, before its last epoch."""
+    is_distillation = missed.phase == "distillation"
+    epochs = making.epochs if is_distillation else making.quantized_epochs
+    limit = _limit(making, record, missed.phase)
+    is_over = limit.seconds is not None and limit.spent >= limit.seconds
+    return is_over and missed.trained < epochs
+
+
 def _judge(making: Making, account: Account) -> None:
     """Note what the twin misses of the budget, or that nothing is gained."""
     record = account.record
@@ -264,6 +284,8 @@ def _judge(making: Making, account: Account) -> None:
         raise TypeError("a trained twin has its figures")
     allowed = making.options.max_accuracy_drop
     missed = missed_budget(teacher, record.distilled, twin, record.epochs, allowed)
+    if missed is not None and _is_cut_short(making, record, missed):
+        missed = msgspec.structs.replace(missed, max_minutes=making.options.max_minutes)
     account.note(missed=missed)
     speedup = record.int8_speedup or 1.0
     if speedup > LEAST_GAIN or calibrated is None or twin.agreement > calibrated.agreement:

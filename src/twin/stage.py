@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from lightning.pytorch import seed_everything
@@ -49,9 +50,9 @@ def make_twin(run: Run, options: TwinOptions, command: str, report: Report) -> T
 def _made(making: Making, files: TwinFiles, command: str) -> Twin:
     """Make the twin while no other process does."""
     options = making.options
-    finished, begun, failed = earlier(files, again=options.again)
-    records = (finished, begun, failed)
-    number = max((each.making for each in records if each is not None), default=-1) + 1
+    records = earlier(files, again=options.again)
+    finished, begun, failed = records.finished, records.begun, records.failed
+    number = records.next_making
     another = begun if begun is not None and begun.key != making.key else None
     if options.again or another is not None:
         begun = None
@@ -116,13 +117,39 @@ def is_kept(files: TwinFiles, finished: Twin, making: Making) -> bool:
     return is_same and finished.is_complete and files.is_whole(finished)
 
 
-def earlier(files: TwinFiles, *, again: bool) -> tuple[Twin | None, Twin | None, Twin | None]:
-    """Return the records of a finished twin, of one that was begun and of one without a gain.
+@dataclass(frozen=True)
+class Earlier:
+    """The records that earlier commands left.
+
+    Args:
+        finished: of a twin.
+        begun: of one that is not finished.
+        failed: of a later one without a gain.
+        is_whole: no record is lost because it cannot be read.
+    """
+
+    finished: Twin | None
+    begun: Twin | None
+    failed: Twin | None
+    is_whole: bool
+
+    @property
+    def next_making(self) -> int:
+        """A number that no earlier twin has, so that none of its trainings goes on."""
+        known = [each for each in (self.finished, self.begun, self.failed) if each is not None]
+        number = max((each.making for each in known), default=-1) + 1
+        # The number of a lost record may be any that counting gave: the time is beyond those.
+        return number if self.is_whole else max(number, int(time.time()))
+
+
+def earlier(files: TwinFiles, *, again: bool) -> Earlier:
+    """Return the records that earlier commands left.
 
     Raises:
         UsageError: one cannot be read, and ``again`` is not set.
     """
     records: list[Twin | None] = []
+    is_whole = True
     for read in (files.read, files.read_unfinished, files.read_without_gain):
         try:
             records.append(read())
@@ -135,8 +162,9 @@ def earlier(files: TwinFiles, *, again: bool) -> tuple[Twin | None, Twin | None,
                     remedy="again=true makes the twin anew",
                 ) from error
             records.append(None)
+            is_whole = False
     finished, begun, failed = records
-    return finished, begun, failed
+    return Earlier(finished, begun, failed, is_whole)
 
 
 def _surveyed(making: Making, number: int, command: str) -> Twin:

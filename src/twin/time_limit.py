@@ -30,6 +30,11 @@ class TimeLimit(Callback):
         return self._spent + (0.0 if started is None else time.monotonic() - started)
 
     @property
+    def left(self) -> float | None:
+        """Seconds that are left; None without a limit."""
+        return None if self.seconds is None else max(0.0, self.seconds - self.spent)
+
+    @property
     def share(self) -> float:
         """Share of the time that is over, from 0 to 1; 0 without a limit."""
         if self.seconds is None:

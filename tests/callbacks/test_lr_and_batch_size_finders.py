@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from src.callbacks.lr_and_batch_size_finders import FindBatchSize, FindLearningRate, steepest
 from src.callbacks.resumed_options import ResumedOptions
+from src.callbacks.unfreezing import GradualUnfreezing
 from src.data.datasets.digits import Digits
 from src.errors import UsageError
 from tests.support.small_training import SmallNet, WeightRecorder, fit_digits
@@ -36,6 +38,34 @@ def test_training_with_a_found_learning_rate_equals_training_with_it_given(
     for one, other in zip(first.weights, second.weights, strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
     assert not list(tmp_path.glob(".lr_find*"))
+
+
+def test_the_learning_rate_is_searched_as_the_whole_network_is_trained(tmp_path: Path) -> None:
+    rates: list[list[float]] = []
+    with_gradient: list[int] = []
+
+    def record(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        parameters = [each for group in optimizer.param_groups for each in group["params"]]
+        with_gradient.append(sum(each.grad is not None for each in parameters))
+
+    data = Digits(image_size=16, batch_size=16, num_workers=0)
+    model, recorder = SmallNet(lr=1e-3, layer_decay=0.25), WeightRecorder()
+    hook = register_optimizer_step_post_hook(record)
+    try:
+        callbacks = [FindLearningRate(40), GradualUnfreezing(1), recorder]
+        fit_digits(tmp_path, model, data, callbacks=callbacks)
+    finally:
+        hook.remove()
+    search, training = rates[:40], rates[40:]
+    assert len(training) == 3
+    assert len({each[0] for each in search}) > 30
+    # The weights and the biases of the head, then those of the stage before it.
+    for each in search:
+        assert each == pytest.approx([each[0], each[0], each[0] / 4, each[0] / 4])
+    assert set(with_gradient[:40]) == {4}
+    assert set(with_gradient[40:]) == {2}
+    assert recorder.frozen == [[True, False]]
 
 
 def test_the_learning_rate_finder_ignores_noise_at_small_rates() -> None:

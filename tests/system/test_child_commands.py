@@ -54,6 +54,28 @@ def test_a_simulated_ctrl_c_ends_a_command_that_does_not_get_a_real_one() -> Non
     assert child.returncode == 7
 
 
+def test_a_handler_that_raises_leaves_no_command_behind() -> None:
+    def requeue(number: int, _: object) -> None:
+        raise Stopped(number)
+
+    child = subprocess.Popen([sys.executable, "-c", CHILD], stdout=subprocess.PIPE)
+    assert child.stdout is not None
+    earlier = signal.signal(signal.SIGUSR1, requeue)
+    try:
+        with child.stdout:
+            assert child.stdout.readline() == b"ready\n"
+            timer = threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGUSR1))
+            timer.start()
+            with pytest.raises(Stopped) as caught:
+                child_commands.wait_for(child)
+        timer.join()
+    finally:
+        signal.signal(signal.SIGUSR1, earlier)
+        child.kill()
+    assert caught.value.signal == signal.SIGUSR1
+    assert child.returncode == 7
+
+
 # A command that notes each signal that it gets, and whether its parent is still there.
 NOTING = """
 import os, pathlib, signal, sys, time

@@ -1,13 +1,17 @@
-"""The device of a twin's trainings."""
+"""The device and the length of a twin's trainings."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
+from src.errors import UsageError
 from src.export.source import Checkpoint
 from src.run.folder import Run
+from src.twin import making
 from src.twin.making import Making
 from src.twin.options import TwinOptions
 
@@ -16,6 +20,53 @@ def device(run: Run, **trainer: object) -> torch.device:
     run.config.write_text(yaml.safe_dump({"trainer": trainer}))
     checkpoint = Checkpoint.read(run.best_checkpoint)
     return Making(run, checkpoint, TwinOptions(), lambda *_, **__: None).device
+
+
+@pytest.mark.parametrize(
+    ("trained", "asked", "expected"),
+    [(20, 100, 7), (12, -1, 4), (2, 2, 3), (None, 30, 10), (None, None, 3)],
+    ids=["stopped early", "no limit", "short", "no progress", "nothing known"],
+)
+def test_the_epochs_are_a_third_of_those_trained(
+    trained: int | None, asked: int | None, expected: int, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def progress(path: Path) -> tuple[int, float]:
+        if trained is None:
+            raise UsageError(str(path), expected="a score", found="none", remedy="train again")
+        return trained, 0.9
+
+    monkeypatch.setattr(making, "read_progress", progress)
+    run.config.write_text(yaml.safe_dump({"trainer": {"max_epochs": asked}}))
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+    of = Making(run, checkpoint, TwinOptions(), lambda *_, **__: None)
+    assert of.epochs == expected
+
+
+@pytest.mark.parametrize("is_near", [True, False])
+def test_a_student_near_its_teacher_has_lower_rates_unless_they_are_given(
+    is_near: bool, run: Run
+) -> None:
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+
+    def rates(**options: float) -> tuple[float, float]:
+        of = Making(run, checkpoint, TwinOptions(**options), lambda *_, **__: None)
+        return (
+            of.rate("distillation", is_near=is_near),
+            of.rate("quantization", is_near=is_near),
+        )
+
+    assert rates() == ((1e-4, 2e-5) if is_near else (5e-4, 1e-4))
+    assert rates(lr=3e-4, quantized_lr=3e-5) == (3e-4, 3e-5)
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(None, 1.0), (0.25, 0.25), (7, 7), (1.0, 1.0), ("7", 1.0)]
+)
+def test_the_limit_of_an_epoch_is_that_of_the_run(limit: object, expected: float, run: Run) -> None:
+    run.config.write_text(yaml.safe_dump({"trainer": {"limit_train_batches": limit}}))
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+    found = Making(run, checkpoint, TwinOptions(), lambda *_, **__: None).limit_train_batches
+    assert (found, type(found)) == (expected, type(expected))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 import torch
 
+from src.backends.onnx.twin import missed_budget
 from src.errors import UsageError
 from src.export.source import Checkpoint
 from src.export.twin import twin_of
@@ -228,7 +229,17 @@ def test_an_account_that_cannot_be_read_is_made_anew_by_again_only(run: Run, ste
     run.twin_record.write_text('{"schema_version": 2}')
     with pytest.raises(UsageError, match="again=true makes the twin anew"):
         make(run)
-    assert make(run, again=True).is_complete
+    made = make(run, again=True)
+    assert made.is_complete
+    assert make(run) == made
+    assert make(run, again=True).making == made.making + 1
+
+
+def test_a_twin_made_anew_takes_no_training_of_a_lost_account(run: Run, steps: Steps) -> None:
+    make(run)
+    run.twin_record.write_text("{")
+    make(run, again=True)
+    assert steps.done == ["survey", "trained"] * 2
 
 
 def test_an_account_that_cannot_be_read_stops_no_other_export(run: Run) -> None:
@@ -405,6 +416,25 @@ def test_a_twin_that_gains_nothing_is_none(
     result._judge(making, account)
     assert account.record.is_complete == is_made
     assert (account.record.reason is None) == is_made
+
+
+@pytest.mark.parametrize(("spent", "is_told"), [(400.0, True), (100.0, False)])
+def test_a_training_that_its_time_ended_is_told(run: Run, spent: float, is_told: bool) -> None:
+    made = record(
+        teacher=msgspec.to_builtins(validated(1.0)),
+        twin=msgspec.to_builtins(msgspec.structs.replace(validated(0.9), top1=0.5)),
+        calibrated=msgspec.to_builtins(validated(0.96)),
+        int8_speedup=1.5,
+        epochs=[{"phase": "quantization", "epoch": 1, "loss": 1, "agreement": 0.9, "top1": 0.9}],
+        spent_s={"distillation": 500.0, "quantization": spent},
+    )
+    account = Account(made, lambda _: None)
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+    options = TwinOptions(epochs=6, quantized_epochs=3, max_minutes=15)
+    result._judge(Making(run, checkpoint, options, lambda *_, **__: None), account)
+    [line] = missed_budget(account.record)
+    told = "max_minutes=15 ended the training under fake quantization in epoch 1"
+    assert (told in line) == is_told
 
 
 def test_a_phase_gets_its_share_of_the_time_and_the_second_one_what_is_left(run: Run) -> None:

@@ -142,6 +142,23 @@ def test_a_training_ends_with_its_time_after_a_validation(
     assert [each.epoch for each in epochs] == [1]
 
 
+@pytest.mark.parametrize(("limit", "batches"), [(2, 2), (0.5, 2), (1.0, 5), (99, 5)])
+def test_an_epoch_has_the_batches_of_those_of_the_run(
+    limit: float, batches: int, tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    steps: list[int] = []
+
+    class Steps(TimeLimit):
+        def on_train_batch_end(self, *_: object) -> None:
+            steps.append(1)
+
+    limits = {"limit_train_batches": limit, "limit": Steps(None)}
+    of = job(tmp_path, teacher, validation, **limits)
+    assert len(of.data.train_dataloader()) == 5
+    training.fit(of, network())
+    assert of.steps == len(steps) == 2 * batches
+
+
 def test_agreement_is_with_the_teacher_and_top1_with_the_labels(
     teacher: nn.Module, validation: Validation
 ) -> None:
@@ -209,17 +226,19 @@ def test_a_training_that_a_killed_command_brought_to_its_limit_ends(
         (0.9, 0.2, True),
         (0.9, 0.3, True),
         (0.9, 0.4, False),
-        (0.8, 0.1, False),
-        (0.95, 0.9, True),
+        (0.8, 0.1, True),
+        (0.95, 0.9, False),
+        (0.95, 0.3, True),
+        (0.8, 0.3, False),
         (0.9, None, False),
     ],
 )
-def test_weights_are_ranked_by_agreement_then_by_loss(
+def test_weights_are_ranked_by_loss_then_by_agreement(
     agreement: float, loss: float | None, is_better: bool
 ) -> None:
     begun = Validated(images=100, top1=0.9, agreement=0.9, loss=0.3)
     trained = Validated(images=100, top1=0.1, agreement=agreement, loss=loss)
-    assert (training._rank(trained) >= training._rank(begun)) == is_better
+    assert (training.rank(trained) >= training.rank(begun)) == is_better
 
 
 def test_the_loss_is_that_of_all_validation_images(

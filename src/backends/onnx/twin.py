@@ -146,6 +146,11 @@ def missed_budget(account: TwinAccount) -> Iterator[str]:
         else f"the curve of {training} falls so slowly that ten times its {missed.trained} epochs "
         "would not do",
     }[missed.curve]
+    if missed.max_minutes is not None:
+        advice = (
+            f"max_minutes={missed.max_minutes:g} ended {training} in epoch {missed.trained}, "
+            "so try a longer time"
+        )
     yield (
         f"Its top-1 on the validation images is {100 * missed.drop:.2f} points lower, and the "
         f"budget is {100 * missed.allowed:.2f}: {advice}."
