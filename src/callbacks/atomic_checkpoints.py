@@ -15,7 +15,7 @@ from src.system import atomic_files
 class AtomicCheckpointIO(TorchCheckpointIO):
     """CheckpointIO that writes a temporary file, syncs it and renames it.
 
-    Lightning's own does not sync.
+    Lightning's own does not sync. It writes what goes to an address, such as ``s3://``.
     """
 
     def save_checkpoint(
@@ -24,6 +24,9 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         path: str | Path,
         storage_options: Any | None = None,
     ) -> None:
+        if "://" in str(path):  # a user's ModelCheckpoint in a storage that fsspec knows
+            super().save_checkpoint(checkpoint, path, storage_options)
+            return
         target = Path(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         content = io.BytesIO()

@@ -25,11 +25,11 @@ from src.callbacks.profiler import ProfilerCallback
 from src.callbacks.resumed_options import ResumedOptions
 from src.callbacks.save_on_signal import StopOnSignal
 from src.cli import (
+    data_defaults,
     default_callbacks,
     grammar,
     option_conflicts,
     parser_errors,
-    pretrained_defaults,
     processes,
     run_splits,
     schedule_check,
@@ -102,7 +102,7 @@ class CLI(SubcommandCLI):
         config = paths.expand_all(self.config[self.config.subcommand])
         option_conflicts.check(config, self.config.subcommand, args)
         twin_formats.add(config, args, CONFIGS)
-        pretrained_defaults.adopt_preprocessing(config, args, CONFIGS / "data")
+        data_defaults.adopt(config, str(self.config.subcommand), args, CONFIGS / "data")
 
     def _parse_ckpt_path(self) -> None:
         # The inherited method overrides the command line with the checkpoint's hyperparameters, so

@@ -35,13 +35,13 @@ def adopt_preprocessing(config: Any, args: Sequence[str], presets: Path) -> None
         expected = published_preprocessing(getattr(importlib.import_module(module), name).builder)
     else:
         return
-    user_options = _user_data_options(args, presets)
+    user_options = user_data_options(args, presets)
     for option, value in expected.items():
         if option not in user_options:
             config.data.init_args[option] = value
 
 
-def _user_data_options(args: Sequence[str], presets: Path) -> set[str]:
+def user_data_options(args: Sequence[str], presets: Path) -> set[str]:
     """Return the names of the data's options that the user has set."""
     names = {
         name.removeprefix("data.") for name in typed_options.names(args) if name.startswith("data.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from src.models.classifier import Classifier
 from src.run import folder as runs
 from src.run.folder import Run
 from src.system.paths import user_path
+
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]*://")
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,18 @@ class RunRequest:
 
     @classmethod
     def of(cls, root: Path, model: Classifier, subcommand: str, config: Any) -> RunRequest:
-        """Return the request of a command, from the configuration of its subcommand."""
+        """Return the request of a command, from the configuration of its subcommand.
+
+        Raises:
+            UsageError: the runs shall be at an address, for which a folder of that name would do.
+        """
+        if _ADDRESS.match(config.trainer.default_root_dir or ""):
+            raise UsageError(
+                "trainer.default_root_dir",
+                expected="a folder of this machine",
+                found=config.trainer.default_root_dir,
+                remedy="mount the storage as a folder, or copy the runs there afterwards",
+            )
         trainer, is_trial = config.trainer, bool(config.trainer.fast_dev_run)
         return cls(root, model, subcommand, config.ckpt_path, is_trial, trainer.num_nodes)
 

@@ -6,15 +6,19 @@ from pathlib import Path
 
 from src.data.images import ImageDataModule
 from src.data.pinned_splits import PinnedSplits, record_of
+from src.data.pipeline.split import SPLITS
+from src.data.restore import moved
+from src.errors import UsageError
 from src.run import split_record
 from src.run.folder import Run, containing
+from src.run.split_record import SplitRecord
 
 
 def adopt(data: ImageDataModule, ckpt_path: str | None, trained: Run | None) -> None:
     """Let the data use the splits of the training that a checkpoint is of, if they are recorded.
 
     A run goes on with the same classes and images only. A new run and an evaluation may have
-    others.
+    others. Of another data set that names no test images, an evaluation takes all.
 
     Args:
         data: not loaded yet.
@@ -28,16 +32,29 @@ def adopt(data: ImageDataModule, ckpt_path: str | None, trained: Run | None) -> 
     if origin is None:
         return
     record = split_record.read(origin)
+    is_new_set = trained is None and data.source.own_folder is not None
+    if record is None and is_new_set and _is_other(data, origin):
+        record = SplitRecord([], {split: [] for split in SPLITS})
     data.source.every_class = record is not None
     data.source.is_new_training = False
     if record is None:
         return
-    data.pinned = PinnedSplits(record, strict=origin == trained)
+    takes_all = trained is None and not data.source.has_test
+    data.pinned = PinnedSplits(record, strict=origin == trained, takes_all=takes_all)
     data.load()  # the callbacks print its notes before the first step
     if trained is not None and not data.pinned.is_applied:
         data.source.is_new_training = True
         data.pinned = PinnedSplits(record, strict=False)
         data.load()
+
+
+def _is_other(data: ImageDataModule, origin: Run) -> bool:
+    """Return True if a run was trained on another data set than this one."""
+    try:
+        trained = moved(str(origin.read_config()["data"]["class_path"]))
+    except (UsageError, KeyError, TypeError):  # the command that needs it says so
+        return False
+    return trained != f"{type(data).__module__}.{type(data).__qualname__}"
 
 
 def store(data: ImageDataModule, run: Run) -> None:

@@ -107,7 +107,8 @@ class Header:
             self._path,
             f"the columns {path} and {label}",
             f"{', '.join(self._names[:_MOST_SHOWN])}{more}" if self._names else "an empty file",
-            f"set {' '.join(remedies)}, or write the names of the columns into the first line",
+            f"set {' '.join(remedies)}, or write the names of the columns into the first line "
+            "with commas between them",
         )
 
     def split(self, column: str | None) -> tuple[list[int], SplitName]:

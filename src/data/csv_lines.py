@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 
 _SEPARATORS = ",;\t|"
 _WORKBOOKS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # first bytes of .xlsx and .ods, and of .xls
+# Columns such as is_valid or fold, by which others split.
+_FLAG = re.compile(
+    r"((is|in)[ _-]?)?(train(ing)?|val(id(ation)?)?|test(ing)?|hold[ _-]?out)([ _-]?set)?"
+    r"|k?[ _-]?folds?",
+    re.IGNORECASE,
+)
 _MOST_SPLITS = 4  # different values of a column of splits
 
 
@@ -47,12 +54,14 @@ class CSVLines:
             whose name differs by case or spaces, ``absent`` if there is none, and ``none`` if none
             was asked for.
         other_splits: columns that have names of splits but are not read.
+        flags: columns that are called like a split or a fold, have other values, and are not read.
     """
 
     lines: list[CSVLine] = field(default_factory=list)
     columns: list[str] = field(default_factory=list)
     split: SplitName = "none"
     other_splits: list[str] = field(default_factory=list)
+    flags: list[str] = field(default_factory=list)
 
 
 def read_lines(path: Path, columns: Columns) -> CSVLines:
@@ -192,12 +201,29 @@ class _Reader:
                 if len(values[position]) > _MOST_SPLITS:
                     del values[position]
         if split is None and self._columns.split is not None:
-            result.other_splits = [
-                self.header.option(position)
-                for position, found in values.items()
-                if len(set(splits_named(found).values())) > 1 and set(splits_named(found)) == found
-            ]
+            result.other_splits, result.flags = self._unread(values, used)
         return result
+
+    def _unread(self, values: dict[int, set[str]], used: set[int]) -> tuple[list[str], list[str]]:
+        """Return the columns with names of splits, and those that are called like flags or folds.
+
+        Args:
+            values: the different values of the unread columns that have few.
+            used: the columns that are read.
+        """
+        splits = [
+            position
+            for position, found in values.items()
+            if len(set(splits_named(found).values())) > 1 and set(splits_named(found)) == found
+        ]
+        with_one_value = [position for position, found in values.items() if len(found) == 1]
+        others = {*splits, *with_one_value, *used}
+        flags = [
+            position
+            for position, name in enumerate(self._names)
+            if position not in others and _FLAG.fullmatch(name)
+        ]
+        return [*map(self.header.option, splits)], [*map(self.header.option, flags)]
 
     def _separator(self, text: str) -> str:
         """Return the separator with which the first line has the columns, or else most names."""

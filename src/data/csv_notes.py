@@ -37,6 +37,11 @@ def notes(
         f"{quoting.shell(f'data.split_column={name}')} uses it"
         for name in read.other_splits
     ]
+    found += [
+        f"the column {name} is not used: write train, val or test into it for the splits that it "
+        f"means, and set {quoting.shell(f'data.split_column={name}')}"
+        for name in read.flags
+    ]
     if read.split == "absent":
         found.append(
             f"the file has no column {split_column}, which data.split_column names, and so gives "

@@ -57,6 +57,11 @@ class Dataset(ABC):
         return None
 
     @property
+    def has_test(self) -> bool:
+        """True if the data set itself says which images are the test split."""
+        return True
+
+    @property
     @abstractmethod
     def class_names(self) -> list[str]:
         """The classes in label order, if possible without loading any image."""

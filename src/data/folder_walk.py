@@ -212,7 +212,7 @@ def require_inside(
     path: str,
     root: Path,
     argument: str = "data.root",
-    remedy: str = "copy the files there instead of linking them",
+    remedy: str = "copy the files there instead of linking them, as cp -rL does",
 ) -> None:
     """Refuse a path that leads out of ``root``, and a link to a folder that contains it.
 

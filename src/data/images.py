@@ -43,19 +43,21 @@ class ImageDataModule(LightningDataModule):
     def __init__(self, dataset: Dataset, loading: Loading | None = None) -> None:
         super().__init__()
         self.source = dataset
-        self.loading = dataset.loading if loading is None else loading
-        self.preprocessing = self.loading.preprocessing
-        self.batch_size = self.loading.batch_size
-        self.num_workers = self.loading.workers
-        self._cache = Cache(
-            self.loading.cache, self.loading.cache_dir, self.loading.cache_gigabytes
-        )
+        options = self.loading = dataset.loading if loading is None else loading
+        self.preprocessing = options.preprocessing
+        self.batch_size = options.batch_size
+        self._cache = Cache(options.cache, options.cache_dir, options.cache_gigabytes)
         self.pinned: PinnedSplits | None = None  # the splits of an earlier training
         self._parts: Parts[LabelledImages] | None = None
         self._left_out: list[str] = []  # names of unreadable images of the evaluation splits
         self._skipping: SkippingDataset | None = None  # the training split, with on_error=skip
         self._resume_state = ResumeState()
         self.resumed_at = self._resume_state.position  # for the schedule of the learning rate
+
+    @property
+    def num_workers(self) -> int:
+        """Number of processes that load images in this process, of those that train here."""
+        return self.loading.workers(self.trainer.num_devices if self.trainer else 1)
 
     @property
     def dataset_name(self) -> str:

@@ -75,8 +75,8 @@ class Loading:
     Args:
         image_size: side of the square input, in pixels.
         batch_size: images per step in each process. Lower it if memory runs out.
-        num_workers: processes that load images; by default one per core, at most 8; 0 to load them
-            in the training process.
+        num_workers: processes that load images; by default one per core, at most 8, shared by the
+            processes that train on this machine; 0 to load them in the training process.
         resize: ``squash`` resizes both sides, ``crop`` the shorter one and crops the middle.
         mean: subtracted from each channel, on the [0, 1] scale.
         std: each channel is divided by it, on the [0, 1] scale.
@@ -139,9 +139,12 @@ class Loading:
             self.crop_share,
         )
 
-    @property
-    def workers(self) -> int:
-        """Number of processes that load images."""
+    def workers(self, processes: int = 1) -> int:
+        """Return the number of processes that load images.
+
+        Args:
+            processes: number of those that train on this machine, which share its cores.
+        """
         if self.num_workers is not None:
             return self.num_workers
-        return min(machine.usable_cores(), _MOST_WORKERS)
+        return max(1, min(machine.usable_cores() // processes, _MOST_WORKERS))

@@ -52,12 +52,14 @@ class PinnedSplits:
     Args:
         record: the splits of the training.
         strict: refuse other classes and other images; if False, use them as they are.
+        takes_all: evaluate all images of another data set, not a part that is drawn.
         notes: lines for the user about the differences, once the splits are applied.
         is_applied: False if the images are others, which have splits of their own.
     """
 
     record: SplitRecord
     strict: bool = True
+    takes_all: bool = False
     notes: list[str] = field(default_factory=list)
     is_applied: bool = field(init=False, default=True)
     _parts: Parts[LabelledImages] | None = field(init=False, default=None, repr=False)
@@ -105,6 +107,13 @@ class PinnedSplits:
                     remedy=_REMEDY,
                 )
             self.is_applied = False
+            if self.takes_all and not any(each in files for each in chain(*recorded.values())):
+                images, _ = parts["test"]
+                everything = np.arange(len(images.targets))
+                self.notes = [
+                    one_line(f"{folder} has no image of the training: all {len(everything)} count")
+                ]
+                return {**parts, "val": (images, everything), "test": (images, everything)}
             self.notes = [
                 one_line(f"{folder} does not hold the images of the training: its splits are new")
             ]

@@ -104,7 +104,10 @@ def _embed(
 def _reason(error: Exception) -> str:
     """Explain in one line why a format failed."""
     if os_errors.is_out_of_memory(error):
-        error.add_note("fewer export.calibration_images and export.judging_images take less")
+        error.add_note(
+            "fewer export.calibration_images and export.judging_images take less; so does a "
+            "smaller data.image_size in another training"
+        )
     return os_errors.explain(error) or describe(error)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 
-from src.models import widths
+from src.models import names
 from src.models.architecture import Architecture
 from src.models.classifier import Classifier
 
@@ -38,7 +38,7 @@ class AnyNetwork(Classifier):
     @property
     def name(self) -> str:
         """Name of the run's folder, with the library unless it is torchvision, and the width."""
-        return self.builder.replace("/", "_") + widths.suffix(self.width)
+        return names.of_builder(self.builder, self.width)
 
 
 def _is_depthwise_with_batch_norm(network: nn.Module) -> bool:

@@ -14,7 +14,7 @@ from torchmetrics import MetricCollection
 from torchmetrics.classification import MulticlassStatScores
 
 from src.errors import NonFiniteLossError, UsageError
-from src.models import widths
+from src.models import names, widths
 from src.models.batch_norm_statistics import FrozenStatistics
 from src.models.losses import EpochMean, for_optimizer, training_loss
 from src.models.metrics import MeanLoss, classification_metrics
@@ -134,7 +134,7 @@ class Classifier(LightningModule):
     @property
     def name(self) -> str:
         """Name of the architecture, which is the name of its module, and another width."""
-        return type(self).__module__.rpartition(".")[2] + widths.suffix(self.width)
+        return names.of_class(type(self).__module__, self.width)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (N, K) for images (N, 3, H, W)."""

@@ -56,10 +56,10 @@ def lines(
         "import json",
         *imports,
         "import numpy",
-        "from PIL import Image, ImageOps",
+        "from PIL import Image",
         "",
         *opening,
-        f'picture = Image.open("{_PICTURE}")',
+        f'picture = Image.open("{_PICTURE}").copy()',
         *(line for step in steps for line in _lines_of(step)),
         batch,
         f"logits = {call}",
@@ -73,6 +73,10 @@ def tensor(device: str) -> str:
     return "torch.from_numpy(images)" + ('.to("cuda")' if device == "cuda" else "")
 
 
+# Numbers of Image.Transpose: 3 turns by 180 degrees, 4 by 270, 2 by 90; 0, 1, 5 and 6 mirror.
+_TURNS = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}
+
+
 def _lines_of(step: Step) -> list[str]:  # noqa: PLR0911  # one a kind of step
     """Return the lines of one step.
 
@@ -81,7 +85,11 @@ def _lines_of(step: Step) -> list[str]:  # noqa: PLR0911  # one a kind of step
     """
     match step:
         case Upright():
-            return ["picture = ImageOps.exif_transpose(picture)  # upright"]
+            # ImageOps.exif_transpose also rewrites the EXIF data, which another damaged tag stops.
+            return [
+                f"turn = {_TURNS}.get(picture.getexif().get({step.tag}))  # upright",
+                "picture = picture if turn is None else picture.transpose(turn)",
+            ]
         case ToRgb():
             levels = f"numpy.round(numpy.asarray(picture) / {step.deep_divisor})"
             return [

@@ -10,6 +10,17 @@ from src.errors import describe
 
 MAX_VALUES = 100_000
 _MERGE = "tag:yaml.org,2002:merge"
+_DATE = "tag:yaml.org,2002:timestamp"
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads dates as text, as the parser of the command line does: a folder may be called so."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != _DATE]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 
 
 class RepeatedKeyError(ValueError):
@@ -38,7 +49,7 @@ def load(text: str) -> Any:
 
 
 def _content(text: str) -> Any:
-    loader = yaml.SafeLoader(text)
+    loader = _Loader(text)
     try:
         node = loader.get_single_node()
         if node is None:

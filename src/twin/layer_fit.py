@@ -146,7 +146,8 @@ def fit(layer: Layer, inputs: Tensor, outputs: Tensor) -> bool:
     best = min(errors, key=lambda ridge: errors[ridge])
     if not errors[best] < _LEAST_GAIN * errors[0.0]:
         return False
-    weights = (system + _System.of(x[:, kept:], y[:, kept:], before)).solved(best)
+    system = system + _System.of(x[:, kept:], y[:, kept:], before)
+    weights = system.solved(best)
     if weights is None:
         return False
     if module.bias is not None:

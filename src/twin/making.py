@@ -32,8 +32,9 @@ from src.twin.survey import Survey
 from src.twin.validation import Validation
 
 _IMAGES = 256  # training images to survey, to re-estimate statistics and to calibrate on
-_REFIT_IMAGES = 1024  # training images to refit layers to, unless they take more than
-_REFIT_BYTES = 2e8  # 332 images of 224 pixels
+# Training images to refit layers to, unless they take more bytes: 332 of 224 pixels.
+_LEAST_REFIT_IMAGES, _REFIT_IMAGES = 32, 1024
+_REFIT_BYTES = 2e8
 _LEAST_EPOCHS, _LEAST_QUANTIZED_EPOCHS = 3, 2
 # Peak learning rates: a student near its teacher loses at the higher ones what it has.
 _RATES: dict[Phase, float] = {"distillation": 5e-4, "quantization": 1e-4}
@@ -88,7 +89,7 @@ class Making:
     def refit_images(self) -> Tensor:
         """Return training images for the reconstruction, (n, 3, H, W)."""
         most = int(_REFIT_BYTES / self.images[0].nbytes)
-        return self.data.calibration_images(max(_IMAGES, min(_REFIT_IMAGES, most)))
+        return self.data.calibration_images(max(_LEAST_REFIT_IMAGES, min(_REFIT_IMAGES, most)))
 
     @functools.cached_property
     def preprocessing(self) -> PreprocessingFacts:
@@ -215,6 +216,7 @@ class Making:
             "probe_steps": options.probe_steps,
             "max_accuracy_drop": options.max_accuracy_drop,
             "seed": self.seed,
+            "best_by": "loss",  # by agreement in checkpoints of earlier versions
         }
         # Epochs that are asked for are trained, also where fewer would do by default.
         equal = [

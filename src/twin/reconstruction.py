@@ -28,8 +28,8 @@ _FEWEST_IMAGES = 16
 _SECONDS = 180.0  # for the passes over the images, unless sixteen images take longer
 _BATCH = 32
 _RATIO, _LEAST_RATIO = 16, 4  # samples for each weight of an output
-_FEWEST_SAMPLES, _MOST_SAMPLES = 4096, 32768
-_MOST_INPUTS = 5 * 10**7  # of all samples of a layer: 400 MB
+_LEAST_SAMPLES, _FEWEST_SAMPLES, _MOST_SAMPLES = 2048, 4096, 32768
+_MOST_INPUTS = 5 * 10**7  # of a layer, unless one sample an image has more: 400 MB
 _MOST_OUTPUTS = 3 * 10**6  # of a layer, unless it needs more: 12 MB, kept for all layers at once
 _MOST_SQUARES = 4608**2  # of all groups: 170 MB for 512 channels of 3 x 3
 
@@ -212,7 +212,8 @@ def _outputs(
 
 def _samples(layer: Layer) -> int:
     """Return how many samples a layer is fitted to."""
-    stored = max(_MOST_OUTPUTS // layer.channels, _LEAST_RATIO * layer.fan_in)
+    least = max(_LEAST_RATIO * layer.fan_in, _LEAST_SAMPLES)
+    stored = max(_MOST_OUTPUTS // layer.channels, least)
     wanted = min(max(_RATIO * layer.fan_in, _FEWEST_SAMPLES), stored, _MOST_SAMPLES)
     return min(wanted, _MOST_INPUTS // (layer.groups * layer.fan_in))
 

@@ -44,9 +44,11 @@ def train(making: Making, account: Account) -> None:
     student = making.student(account.record)
     if account.record.plan is not None and account.record.plan.replaced:
         _reconstruct(making, account, student)
-        done = account.record.distilled
-        if done is not None or _needs_distillation(making, account.record):
-            account.note(distilled=_fit(making, account, "distillation", student, done))
+        record = account.record
+        if record.distilled is not None or _needs_distillation(making, record):
+            near = is_near(record.reconstructed)
+            distilled = _fit(making, account, "distillation", student, is_near=near)
+            account.note(distilled=distilled)
     with making.quantized(student) as quantization:
         try:
             trainable = quantization.network()
@@ -54,9 +56,10 @@ def train(making: Making, account: Account) -> None:
             raise LightshipError(
                 f"the twin cannot be trained under fake quantization: {error}"
             ) from error
-        twin = _untrained(making, account.record, trainable)
-        if twin is None:
-            twin = _fit(making, account, "quantization", trainable, account.record.twin)
+        twin = account.record.twin or making.validation.of(trainable.eval())
+        if _needs_quantization(making, account.record, twin):
+            near = is_near(twin)
+            twin = _fit(making, account, "quantization", trainable, is_near=near)
         quantization.write(trainable, files.unfinished_graph)
         ranges = quantization.ranges()
     account.note(
@@ -116,21 +119,17 @@ def _needs_distillation(making: Making, record: Twin) -> bool:
     return False
 
 
-def _untrained(making: Making, record: Twin, trainable: nn.Module) -> Validated | None:
-    """Return the result of a reconstructed student that needs no training under fake quantization.
-
-    It answers as the teacher does once it is quantized. None for any other one.
-    """
+def _needs_quantization(making: Making, record: Twin, quantized: Validated) -> bool:
+    """Return False for a reconstructed student that answers as the teacher does once quantized."""
     is_asked = making.options.quantized_epochs is not None
     if is_asked or record.reconstructed is None or "quantization" in record.spent_s:
-        return None
+        return True
     if record.twin is not None:
-        return record.twin
-    validated = making.validation.of(trainable.eval())
-    if not _is_close(making, validated):
-        return None
+        return False
+    if not _is_close(making, quantized):
+        return True
     making.report("no training under fake quantization: it answers as the trained network does")
-    return validated
+    return False
 
 
 def _is_close(making: Making, validated: Validated | None) -> bool:
@@ -188,7 +187,7 @@ def _begin_anew(account: Account) -> None:
 
 
 def _fit(
-    making: Making, account: Account, phase: Phase, student: nn.Module, done: Validated | None
+    making: Making, account: Account, phase: Phase, student: nn.Module, *, is_near: bool
 ) -> Validated:
     """Train a student in place, and note the time and the curve.
 
@@ -197,14 +196,13 @@ def _fit(
         account: gets them.
         phase: of the training.
         student: gets the best weights.
-        done: the result of a training that an earlier command finished; its checkpoints are there.
+        is_near: it answered most images as the teacher does before the training.
     """
     record = account.record
     limit = _limit(making, record, phase)
     # Another training may have changed torch's seed. A checkpoint is of the seed of its training.
     seed_everything(making.seed, workers=True, verbose=False)
     is_distillation = phase == "distillation"
-    is_near = _is_near(record)
     job = Training(
         run=making.run,
         phase=phase,
@@ -220,7 +218,8 @@ def _fit(
         is_near=is_near,
     )
     begun = copy.deepcopy(student.state_dict())
-    if done is None:
+    # The checkpoints of a training that an earlier command finished are there.
+    if (record.distilled if is_distillation else record.twin) is None:
         left = limit.left
         time = "" if left is None else f", for at most {left / 60:.1f} minutes"
         making.report(f"training: {phase}{time}")
@@ -231,11 +230,9 @@ def _fit(
     return training.best_of(job, student, begun)
 
 
-def _is_near(record: Twin) -> bool:
-    """Return True if the student answered most images as the teacher does before any training."""
-    if record.plan is not None and not record.plan.replaced:
-        return True
-    return record.reconstructed is not None and record.reconstructed.agreement >= LEARNABLE
+def is_near(before: Validated | None) -> bool:
+    """Return True if a student is known to answer most images as the teacher does."""
+    return before is not None and before.agreement >= LEARNABLE
 
 
 def _limit(making: Making, record: Twin, phase: Phase) -> TimeLimit:

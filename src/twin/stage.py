@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from lightning.pytorch import seed_everything
 
@@ -72,6 +73,8 @@ def _made(making: Making, files: TwinFiles, command: str) -> Twin:
     seed_everything(making.seed, workers=True, verbose=False)
     account = Account(begun or _surveyed(making, number, command), files.write_unfinished)
     account.note()
+    for path in records.lost:  # else the next command could not go on
+        path.unlink(missing_ok=True)
     files.write_survey(None)  # all of it is in the record now
     if account.record.plan is not None:
         result.train(making.continuing(account.record), account)
@@ -125,12 +128,14 @@ class Earlier:
         finished: of a twin.
         begun: of one that is not finished.
         failed: of a later one without a gain.
-        is_whole: no record is lost because it cannot be read.
+        lost: files of records that cannot be read, but for that of a twin that was begun.
+        is_whole: all records can be read.
     """
 
     finished: Twin | None
     begun: Twin | None
     failed: Twin | None
+    lost: list[Path]
     is_whole: bool
 
     @property
@@ -139,7 +144,7 @@ class Earlier:
         known = [each for each in (self.finished, self.begun, self.failed) if each is not None]
         number = max((each.making for each in known), default=-1) + 1
         # The number of a lost record may be any that counting gave: the time is beyond those.
-        return number if self.is_whole else max(number, int(time.time()))
+        return number if self.is_whole else max(number, int(datetime.now(UTC).timestamp()))
 
 
 def earlier(files: TwinFiles, *, again: bool) -> Earlier:
@@ -149,8 +154,10 @@ def earlier(files: TwinFiles, *, again: bool) -> Earlier:
         UsageError: one cannot be read, and ``again`` is not set.
     """
     records: list[Twin | None] = []
-    is_whole = True
-    for read in (files.read, files.read_unfinished, files.read_without_gain):
+    lost: list[Path] = []
+    paths = (files.run.twin_record, files.unfinished_record, files.without_gain)
+    reads = (files.read, files.read_unfinished, files.read_without_gain)
+    for path, read in zip(paths, reads, strict=True):
         try:
             records.append(read())
         except UsageError as error:
@@ -162,9 +169,10 @@ def earlier(files: TwinFiles, *, again: bool) -> Earlier:
                     remedy="again=true makes the twin anew",
                 ) from error
             records.append(None)
-            is_whole = False
+            lost.append(path)
+    others = [path for path in lost if path != files.unfinished_record]
     finished, begun, failed = records
-    return Earlier(finished, begun, failed, is_whole)
+    return Earlier(finished, begun, failed, others, is_whole=not lost)
 
 
 def _surveyed(making: Making, number: int, command: str) -> Twin:

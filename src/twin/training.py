@@ -107,8 +107,9 @@ class Training:
     def steps(self) -> int:
         """Steps of the whole training."""
         batches, limit = len(self.data.train_dataloader()), self.limit_train_batches
-        # Lightning reads a whole number as batches, and another one as a share.
-        in_an_epoch = limit if isinstance(limit, int) else max(1, int(batches * limit))
+        # As Lightning reads it: an int or more than 1 are batches, else it is a share.
+        is_count = isinstance(limit, int) or limit > 1
+        in_an_epoch = int(limit) if is_count else max(1, int(batches * limit))
         return self.epochs * min(batches, in_an_epoch)
 
     @property

@@ -312,6 +312,7 @@ MISTAKES: list[tuple[list[str], str]] = [
     (["ckpt_path=missing.ckpt"], "ckpt_path: expected best, last or a checkpoint's path"),
     (["model.network_options={depth: 3}"], "options of torchvision's resnet34"),
     (["trainer.default_root_dir=file"], "found file/lightning_logs"),
+    (["trainer.default_root_dir=s3://bucket/runs"], "expected a folder of this machine; found s3:"),
 ]  # fmt: skip
 
 

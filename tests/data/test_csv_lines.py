@@ -242,6 +242,36 @@ def test_a_column_without_names_of_splits_is_not_told(values: str, tmp_path: Pat
     assert listed(tmp_path, *lines, head="path,label,other").notes == []
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("is_valid", "True False"),
+        ("is_test", "0 1"),
+        ("Train", "yes no"),
+        ("fold", "0 1 2 3 4"),
+        ("kfold", "1 2"),
+        ("in_train_set", "1 0"),
+        ("validation", "0 1"),
+    ],
+)
+def test_a_column_of_flags_or_folds_is_told(name: str, values: str, tmp_path: Path) -> None:
+    words = values.split()
+    lines = [f"{line},{words[at % len(words)]}" for at, line in enumerate(images("{}/{}.png"))]
+    data = listed(tmp_path, *lines, head=f"path,label,{name}")
+    [note] = data.notes
+    assert note.startswith(f"the column {name} is not used: write train, val or test into it")
+    assert note.endswith(f"data.split_column={name}")
+
+
+@pytest.mark.parametrize(("name", "values"), [("folder", "a b"), ("fold", "0"), ("trainer", "a b")])
+def test_a_column_that_says_nothing_of_splits_is_not_told(
+    name: str, values: str, tmp_path: Path
+) -> None:
+    words = values.split()
+    lines = [f"{line},{words[at % len(words)]}" for at, line in enumerate(images("{}/{}.png"))]
+    assert listed(tmp_path, *lines, head=f"path,label,{name}").notes == []
+
+
 @pytest.mark.parametrize("write", ["{0}\\{1}.png", ".\\{0}\\{1}.png", "{0}\\..\\{0}/{1}.png"])
 def test_paths_of_windows_are_read(write: str, tmp_path: Path) -> None:
     data = listed(tmp_path, *images(write))

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -398,17 +399,80 @@ def test_a_new_run_of_a_checkpoint_records_the_splits_of_the_earlier_one(photos:
     assert split_record.read(later) == split_record.read(run)
 
 
-def test_an_evaluation_may_use_other_images_and_says_so(photos: Path) -> None:
-    run = of_folder(photos)
-    other = photos.parent / "other"
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    """Another data set of the same classes."""
     for name in ("cat", "dog"):
         for number in range(9):
-            save(other / name / f"other-{number}.png")
+            save(tmp_path / "other" / name / f"other-{number}.png")
+    return tmp_path / "other"
+
+
+def test_an_evaluation_takes_all_images_of_another_set_and_says_so(
+    photos: Path, other: Path
+) -> None:
+    run = of_folder(photos)
+    data = resumed(run, other, None)
+    everything = sorted(chain(*names(ImageFolder(str(other), **OPTIONS)).values()))
+    assert len(everything) == 18
+    assert sorted(names(data)["test"]) == sorted(names(data)["val"]) == everything
+    assert data.notes == [f"{other} has no image of the training: all 18 count"]
+    with pytest.raises(UsageError, match="found 0 of them"):
+        resumed(run, other, run)
+
+
+def test_a_training_on_another_set_draws_its_splits(photos: Path, other: Path) -> None:
+    run = of_folder(photos)
+    later = runs.create(photos.parent / "logs", "resnet34")
+    data = resumed(run, other, later)
+    assert names(data) == names(ImageFolder(str(other), **OPTIONS))
+    assert data.notes == [f"{other} does not hold the images of the training: its splits are new"]
+
+
+def test_another_set_with_an_image_of_the_training_is_not_taken_whole(
+    photos: Path, other: Path
+) -> None:
+    run = of_folder(photos)
+    shutil.copy(photos / "cat" / "00.png", other / "cat")
     data = resumed(run, other, None)
     assert names(data) == names(ImageFolder(str(other), **OPTIONS))
     assert data.notes == [f"{other} does not hold the images of the training: its splits are new"]
-    with pytest.raises(UsageError, match="found 0 of them"):
-        resumed(run, other, run)
+
+
+def test_the_test_images_that_another_set_names_are_those(photos: Path, other: Path) -> None:
+    run = of_folder(photos)
+    for split in ("train", "test"):
+        shutil.copytree(other, photos.parent / "laid out" / split)
+    data = resumed(run, photos.parent / "laid out", None)
+    assert data.count("test") == 18
+
+
+@pytest.mark.parametrize("has_test", [True, False])
+def test_a_list_of_other_images_is_taken_whole_unless_it_names_a_test_split(
+    has_test: bool, photos: Path, other: Path
+) -> None:
+    run = of_folder(photos)
+    run.last_checkpoint.parent.mkdir()
+    lines = ["path,label,split"]
+    for number, path in enumerate(sorted(other.rglob("*.png"))):
+        split = "test" if has_test and number % 3 == 0 else "train"
+        lines.append(f"{path.relative_to(other)},{path.parent.name},{split}")
+    (other / "labels.csv").write_text("\n".join(lines))
+    data = CSVFile(str(other / "labels.csv"), **OPTIONS)
+    run_splits.adopt(data, str(run.last_checkpoint), None)
+    assert data.count("test") == (6 if has_test else 18)
+
+
+def test_a_network_of_a_published_set_is_evaluated_on_a_whole_folder(
+    photos: Path, other: Path
+) -> None:
+    run = begun(Digits, photos.parent)
+    assert split_record.read(run) is None
+    assert resumed(run, other, None).count("test") == 18
+    # Of the same kind, an older run that recorded no splits drew them.
+    run = of_folder(photos)
+    run.split_record.unlink()
+    assert resumed(run, photos, None).count("test") == 8
 
 
 def packed(content: bytes) -> bytes:

@@ -51,7 +51,7 @@ def test_a_format_that_runs_out_of_memory_fails_alone(
     assert entries["eager"].status == "ok"
     assert entries["torchscript"].reason == (
         "out of memory: Unable to allocate 9 TiB; fewer export.calibration_images and "
-        "export.judging_images take less"
+        "export.judging_images take less; so does a smaller data.image_size in another training"
     )
     assert (run.exports / "torchscript" / "model.pt").read_bytes() == old
 

@@ -7,6 +7,7 @@ bit, the graph with the preprocessing inside to within one of 255 levels.
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,8 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import IFDRational
 
 from src.data.pipeline.image_file import UnreadableImageError, read_image
 from src.data.preprocessing import Preprocessing
@@ -30,6 +32,7 @@ from tests.support import identity_models
 from tests.support.bundle_program import described, predict_module
 
 EXAMPLES = ROOT / "examples"
+RESOLUTION = 282  # a tag of EXIF
 RULES = pytest.mark.parametrize("number", range(len(GOLDEN.rules)), ids=IDS)
 # Whole numbers of 32 bits, which may be 16 bits or not: the lines of use do not look.
 REFUSED_BY_LINES_OF_USE = {"i.pgm"}
@@ -118,6 +121,27 @@ def test_the_lines_of_use_prepare_the_golden_input_bit_for_bit(number: int) -> N
         given = seen_by_lines_of_use(GOLDEN.facts(number))
         assert given.dtype == np.float32
         assert np.array_equal(given[0], GOLDEN.input(number, name)), name
+
+
+@pytest.mark.usefixtures("elsewhere")
+def test_the_lines_of_use_turn_a_photo_whose_exif_data_are_damaged_elsewhere() -> None:
+    exif = make_pixels.exif(6)
+    exif[RESOLUTION] = IFDRational(72, 1)
+    pixels = make_pixels.noise((20, 26, 3), 60)
+    content = make_pixels.encoded(Image.fromarray(pixels), "JPEG", exif=exif)
+    # A resolution of -1, which ImageOps.exif_transpose cannot write.
+    signed = content.replace(
+        struct.pack(">HHI", RESOLUTION, 5, 1), struct.pack(">HHI", RESOLUTION, 10, 1), 1
+    ).replace(struct.pack(">II", 72, 1), struct.pack(">iI", -1, 1), 1)
+    assert signed != content
+    with Image.open(io.BytesIO(signed)) as picture, pytest.raises(struct.error):
+        ImageOps.exif_transpose(picture)
+    Path("picture.png").write_bytes(content)
+    expected = seen_by_lines_of_use(GOLDEN.facts(0))
+    Path("picture.png").write_bytes(signed)
+    assert np.array_equal(seen_by_lines_of_use(GOLDEN.facts(0)), expected)
+    evaluation = Preprocessing.of(GOLDEN.facts(0))
+    assert np.array_equal(expected[0], evaluation(read_image("picture.png")).numpy())
 
 
 @pytest.mark.parametrize("name", GOLDEN.refused)

@@ -78,7 +78,8 @@ def trained(
     account = Account(kept, lambda _: None)
     records: list[Twin] = []
 
-    def fit(_: Making, of: Account, phase: Phase, __: nn.Module, done: Validated | None) -> Any:
+    def fit(_: Making, of: Account, phase: Phase, __: nn.Module, **___: bool) -> Any:
+        done = of.record.distilled if phase == "distillation" else of.record.twin
         phases.append((phase, done is not None))
         records.append(of.record)
         if phase == "quantization":
@@ -263,7 +264,7 @@ def test_a_command_that_was_stopped_after_its_judgement_judges_anew(
         )
 
     monkeypatch.setattr(Making, "quantized", quantized)
-    monkeypatch.setattr(result, "_fit", lambda *_: DONE)
+    monkeypatch.setattr(result, "_fit", lambda *_, **__: DONE)
     monkeypatch.setattr(result, "_float_graph", lambda _: nn.Identity())
     monkeypatch.setattr(result.speed, "measured", lambda *_: Speedups(speedup, 1.1, 0.9))
     account = Account(kept, files.write_unfinished)
@@ -299,8 +300,48 @@ def test_the_seed_of_a_training_does_not_depend_on_those_before_it(
     monkeypatch.setattr(result.training, "best_of", lambda *_: DONE)
     for before in (1, 2):  # as a command that trained the other phase, and one that goes on
         torch.manual_seed(before)
-        result._fit(making, Account(begun(making), lambda _: None), phase, nn.Identity(), None)
+        account = Account(begun(making, distilled=None, twin=None), lambda _: None)
+        result._fit(making, account, phase, nn.Identity(), is_near=False)
     assert seeds == [making.seed] * 2
+
+
+@pytest.mark.parametrize(
+    ("replaces", "refitted", "quantized", "expected"),
+    [
+        (True, 0.85, 0.9, {"distillation": True, "quantization": True}),
+        (True, 0.85, 0.5, {"distillation": True, "quantization": False}),
+        (True, 0.7, 0.9, {"distillation": False, "quantization": True}),
+        (False, None, 0.9, {"quantization": True}),
+        (False, None, 0.1, {"quantization": False}),  # an int8 file that has collapsed
+    ],
+)
+def test_a_student_is_near_by_its_answers_before_each_training(
+    replaces: bool,
+    refitted: float | None,
+    quantized: float,
+    expected: dict[Phase, bool],
+    making: Making,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    found = Validated(images=100, top1=0.9, agreement=quantized)
+    monkeypatch.setattr(Making, "validation", SimpleNamespace(of=lambda _: found))
+    near: dict[Phase, bool] = {}
+
+    def fit(_: Making, __: Account, phase: Phase, ___: nn.Module, *, is_near: bool) -> Any:
+        near[phase] = is_near
+        if phase == "quantization":
+            raise StopError
+        return DONE
+
+    monkeypatch.setattr(result, "_fit", fit)
+    monkeypatch.setattr(result, "_reconstruct", lambda *_: None)
+    kept = begun(making, distilled=None, twin=None, chosen=1 if replaces else 0)
+    before = None if refitted is None else Validated(images=100, top1=0.9, agreement=refitted)
+    kept = msgspec.structs.replace(kept, spent_s={}, reconstructed=before)
+    monkeypatch.setattr(result, "_undo_lost", lambda *_: None)
+    with pytest.raises(StopError):
+        result.train(making, Account(kept, lambda _: None))
+    assert near == expected
 
 
 @pytest.mark.parametrize(
@@ -349,8 +390,10 @@ def test_a_student_that_is_worse_after_the_refit_keeps_its_weights(
     making: Making, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def of(network: nn.Linear) -> Validated:
-        agreement = 0.5 if bool((network.weight == 7).all()) else 0.6
-        return Validated(images=100, top1=0.9, agreement=agreement)
+        is_refitted = bool((network.weight == 7).all())
+        # More equal answers, but logits that are further away.
+        agreement, loss = (0.7, 0.3) if is_refitted else (0.6, 0.2)
+        return Validated(images=100, top1=0.9, agreement=agreement, loss=loss)
 
     monkeypatch.setattr(Making, "validation", SimpleNamespace(of=of))
     monkeypatch.setattr(Making, "network", nn.Linear(2, 2))
@@ -444,8 +487,7 @@ def test_a_refitted_network_that_answers_in_int8_as_its_teacher_is_not_trained(
     of = Making(making.run, making.checkpoint, TwinOptions(**options), making.report)
     kept = msgspec.structs.replace(begun(of, twin=None), spent_s={}, reconstructed=DONE)
     kept = msgspec.structs.replace(kept, **changes)
-    untrained = result._untrained(of, kept, nn.Identity())
-    assert untrained == (None if is_trained else found)
+    assert result._needs_quantization(of, kept, found) == is_trained
     file = checkpoints.begun_in(of.run, of.folder("distillation", kept))
     checkpoints.write_weights(nn.Identity(), file)
     if "quantization" in kept.spent_s:

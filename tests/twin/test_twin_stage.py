@@ -238,8 +238,14 @@ def test_an_account_that_cannot_be_read_is_made_anew_by_again_only(run: Run, ste
 def test_a_twin_made_anew_takes_no_training_of_a_lost_account(run: Run, steps: Steps) -> None:
     make(run)
     run.twin_record.write_text("{")
-    make(run, again=True)
+    steps.stops = True
+    with pytest.raises(KeyboardInterrupt):
+        make(run, again=True)
     assert steps.done == ["survey", "trained"] * 2
+    # The command without again=true goes on with the new one.
+    steps.stops = False
+    assert make(run).is_complete
+    assert steps.done[4:] == ["resumed"]
 
 
 def test_an_account_that_cannot_be_read_stops_no_other_export(run: Run) -> None:

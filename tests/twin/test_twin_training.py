@@ -15,7 +15,7 @@ from src.data.datasets.digits import Digits
 from src.run.folder import Run
 from src.run.twin import Validated
 from src.twin import training
-from src.twin.distillation import distillation_loss
+from src.twin.distillation import Distillation, distillation_loss
 from src.twin.time_limit import TimeLimit
 from src.twin.training import Training
 from src.twin.validation import Validation
@@ -127,9 +127,9 @@ def test_the_best_epoch_is_taken_without_training_again(
     student, begun = network(), network().state_dict()
     done = job(tmp_path, teacher, validation, epochs=3)
     epochs = training.fit(done, student)
-    best = max(each.agreement for each in epochs)
+    best = min(each.loss for each in epochs)
     other = network()
-    assert training.best_of(done, other, begun).agreement == pytest.approx(best)
+    assert training.best_of(done, other, begun).loss == pytest.approx(best, rel=1e-4)
     nothing = job(tmp_path / "nothing", teacher, validation)
     assert training.best_of(nothing, other, begun) == validation.of(network())
 
@@ -142,7 +142,24 @@ def test_a_training_ends_with_its_time_after_a_validation(
     assert [each.epoch for each in epochs] == [1]
 
 
-@pytest.mark.parametrize(("limit", "batches"), [(2, 2), (0.5, 2), (1.0, 5), (99, 5)])
+def test_the_best_epoch_has_the_least_loss(
+    tmp_path: Path, teacher: nn.Module, validation: Validation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of three epochs, the second one has the least loss, and the first one most equal answers."""
+    planted = {1: (0.9, 0.5), 2: (0.7, 0.1), 3: (0.8, 0.3)}
+
+    def log_planted(self: Distillation) -> None:
+        agreement, loss = planted[self.current_epoch + 1]
+        self.log_dict({"val/agreement": agreement, "val/top1": 0.5, "val/loss": loss})
+
+    monkeypatch.setattr(Distillation, "on_validation_epoch_end", log_planted)
+    of = job(tmp_path, teacher, validation, epochs=3)
+    training.fit(of, network())
+    content = torch.load(of.checkpoints / "best.ckpt", weights_only=True)
+    assert content["epoch"] == 1
+
+
+@pytest.mark.parametrize(("limit", "batches"), [(2, 2), (0.5, 2), (1.0, 5), (99, 5), (3.0, 3)])
 def test_an_epoch_has_the_batches_of_those_of_the_run(
     limit: float, batches: int, tmp_path: Path, teacher: nn.Module, validation: Validation
 ) -> None:

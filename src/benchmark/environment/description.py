@@ -85,7 +85,7 @@ def _gpu() -> Gpu | None:
     if not torch.cuda.is_available():
         return None
     return Gpu(
-        name=torch.cuda.get_device_name(),
+        name=torch.cuda.get_device_name(0),  # the one that is measured, whichever trained
         cuda=str(torch.version.cuda),
         cudnn=torch.backends.cudnn.version(),  # type: ignore[no-untyped-call]
         **nvml.describe()._asdict(),

@@ -25,6 +25,9 @@ def lines(survey: Survey) -> list[str]:
         text += ["", f"almost black, no level above {DARK} of 255: {len(survey.dark)}"]
         text += [f"  {name}" for name in _first(survey.dark)]
         text += ["  12 bits in a file of 16 look like this: scale such pixels to the whole range"]
+    for remark, names in survey.remarks.items():
+        text += ["", f"{remark}: {len(names)}"]
+        text += [f"  {name}" for name in _first(names)]
     for title, groups in (
         ("leaks, the same image in more than one split", survey.leaks),
         ("contradictions, the same image in more than one class", survey.contradictions),

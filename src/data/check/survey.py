@@ -17,7 +17,7 @@ from PIL import Image
 from src.data.check.contact_sheet import ContactSheet
 from src.data.images import ImageDataModule
 from src.data.pipeline.dataset import LabelledImages
-from src.data.pipeline.image_file import UnreadableImageError
+from src.data.pipeline.image_file import REMARK, UnreadableImageError
 from src.data.pipeline.split import SPLITS, Split
 from src.data.pipeline.threads import in_order
 from src.errors import describe
@@ -77,6 +77,7 @@ class Survey:
         repeated: groups of copies within one split.
         contradictions: groups of copies in more than one class.
         dark: names of images without a level above ``DARK``.
+        remarks: names of images by what training does not take of their files.
     """
 
     dataset: str
@@ -88,6 +89,7 @@ class Survey:
     repeated: list[list[Copy]] = field(default_factory=list)
     contradictions: list[list[Copy]] = field(default_factory=list)
     dark: list[str] = field(default_factory=list)
+    remarks: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -132,6 +134,7 @@ def survey(
     parts = data.load()
     unreadable: dict[str, str] = {}
     dark: list[str] = []
+    remarks: dict[str, list[str]] = {}
     readings: dict[Split, _Readings] = {}
     for split in SPLITS:
         part = readings[split] = _Readings(*parts[split])
@@ -147,6 +150,8 @@ def survey(
             part.digests[position] = reading.digest
             if reading.is_dark:
                 dark.append(part.name(position))
+            if reading.remark is not None:
+                remarks.setdefault(reading.remark, []).append(part.name(position))
             if reading.shown is not None:
                 sheet.place(position, reading.shown)
     result = Survey(
@@ -156,6 +161,7 @@ def survey(
         {split: _described(part, len(data.class_names)) for split, part in readings.items()},
         unreadable,
         dark=dark,
+        remarks=remarks,
     )
     _add_copies(result, readings)
     return result
@@ -168,6 +174,7 @@ class _Reading:
     size: tuple[int, int]  # width, height
     digest: bytes  # hash of the pixels
     is_dark: bool
+    remark: str | None  # on the file
     shown: Image.Image | None  # on the contact sheet
 
 
@@ -186,7 +193,8 @@ def _read_all(
             place = part.name(position)
             return UnreadableImageError.of(place, describe(error), "restore it from a copy")
         is_dark = bool(np.asarray(image).max() <= DARK)
-        return _Reading(image.size, _digest(image), is_dark, shown(position, image))
+        remark = image.info.get(REMARK)
+        return _Reading(image.size, _digest(image), is_dark, remark, shown(position, image))
 
     return in_order(read, range(len(part.indices)))
 

@@ -80,6 +80,10 @@ class CSVDataset(Photographs):
     def own_folder(self) -> Path:
         return self.folder
 
+    @property
+    def has_test(self) -> bool:
+        return "test" in self._splits(as_before=self._is_earlier)
+
     @functools.cached_property
     def class_names(self) -> list[str]:
         names = {line.label for line in self._lines}

@@ -50,6 +50,10 @@ class ImageFolderDataset(Photographs):
         return self.folder
 
     @property
+    def has_test(self) -> bool:
+        return "test" in self._layout.splits
+
+    @property
     def class_names(self) -> list[str]:
         return self._layout.class_names
 

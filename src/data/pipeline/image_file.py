@@ -20,6 +20,10 @@ _DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 # Lookup table from 16 bits to 8 bits.
 _TO_8_BITS = np.round(np.arange(65_536) / DEEP_DIVISOR).astype(np.uint8)
 
+# Key of a remark on a file in ``Image.info``, for the check of a data set.
+REMARK = "lightship_remark"
+_PHOTOMETRIC = 262  # TIFF's tag; 0 is white as zero, which Pillow turns round in 8 bits only
+
 # Limits of the decoded size. The first is Pillow's own limit against decompression bombs, which
 # another library may have switched off. The filter weights of a longer side would take gigabytes.
 MOST_PIXELS = 178_956_970
@@ -89,7 +93,10 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
             # A format whose header has another size than its pixels would pass the first check.
             _require_bounded(image.size)
             _require_bounded(image.im.size)
-            return _upright(as_rgb(image), orientation(image))
+            remark = _remark(image)
+            turned = _upright(as_rgb(image), orientation(image))
+            turned.info[REMARK] = remark  # always: a text in a file may have the same key
+            return turned
     except Exception as error:  # a damaged file can make a decoder raise anything
         if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
             # An error of read() has no path, and a DataLoader worker hands the text over only.
@@ -112,6 +119,18 @@ def orientation(image: Image.Image) -> object:
         return image.getexif().get(ORIENTATION)
     except Exception:  # Pillow raises SyntaxError, struct.error and more; the pixels are sound
         return None
+
+
+def _remark(image: Image.Image) -> str | None:
+    """Return what training does not take of a sound file; None for a usual one."""
+    if image.format != "TIFF":  # an animation's first picture is what its maker shows first
+        return None
+    if getattr(image, "is_animated", False):
+        return "TIFF files of several pages, of which the first one is used"
+    tags = getattr(image, "tag_v2", {})
+    if image.mode in _DEEP and tags.get(_PHOTOMETRIC) == 0:
+        return "TIFF files of 16 bits with white as zero, which are read as negatives"
+    return None
 
 
 def _upright(image: Image.Image, orientation: object) -> Image.Image:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from src.cli.commands.data import check
 from src.cli.entry_point import run_command
@@ -19,6 +19,7 @@ from src.data.check.contact_sheet import COLUMNS, ContactSheet
 from src.data.check.summary import lines, verdict
 from src.data.check.survey import Extent, survey
 from src.data.datasets.digits import Digits
+from src.data.pipeline.image_file import REMARK
 from tests.data.datasets.test_image_folder import fill, module
 
 
@@ -133,6 +134,49 @@ def test_images_that_use_a_small_part_of_their_range_are_named(name: str, tmp_pa
     text = "\n".join(lines(result))
     assert ("almost black, no level above 16 of 255: 1" in text) == is_dark
     assert ("12 bits in a file of 16 look like this" in text) == is_dark
+
+
+def planted_tiff(path: Path, kind: str) -> None:
+    deep = Image.fromarray(np.arange(0, 60_000, 100, dtype=np.uint16).reshape(20, 30))
+    if kind == "pages":
+        deep.save(path, save_all=True, append_images=[deep])
+        return
+    deep.save(path)
+    # The entry of the tag 262, of one value of 16 bits: 1 is black as zero.
+    entry = b"\x06\x01\x03\x00\x01\x00\x00\x00"
+    content = path.read_bytes()
+    assert content.count(entry + b"\x01\x00") == 1
+    if kind == "negative":
+        path.write_bytes(content.replace(entry + b"\x01\x00", entry + b"\x00\x00"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "remark"),
+    [
+        ("pages", "TIFF files of several pages, of which the first one is used: 1"),
+        ("negative", "TIFF files of 16 bits with white as zero, which are read as negatives: 1"),
+        ("usual", None),
+    ],
+)
+def test_what_is_not_taken_of_a_sound_file_is_told(
+    kind: str, remark: str | None, tmp_path: Path
+) -> None:
+    root = splits(tmp_path / "photos")
+    planted_tiff(root / "train" / "cat" / "deep.tif", kind)
+    planted = PngImagePlugin.PngInfo()
+    planted.add_text(REMARK, "a remark of the file's own")
+    with Image.open(root / "train" / "cat" / "1.png") as image:
+        image.save(root / "train" / "cat" / "text.png", pnginfo=planted)
+    data = module(root)
+    result = survey(data, ContactSheet(data.class_names, data.preprocessing), lambda *_: None)
+    assert result.unreadable == {}
+    text = lines(result)
+    if remark is None:
+        assert result.remarks == {}
+    else:
+        assert text[text.index(remark) + 1] == f"  {root / 'train' / 'cat' / 'deep.tif'}"
+        assert len(result.remarks) == 1
+    assert "a remark of" not in "\n".join(text)
 
 
 def test_the_contact_sheet_shows_one_row_per_class(tmp_path: Path) -> None:
