@@ -15,7 +15,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from src.models.schedule_position import steps_ahead
 
 BATCH = 64
-IMAGES = 256
+IMAGES, LEAST_IMAGES = 256, 32
+MOST_BYTES = 1e9  # 256 images of 570 pixels
 # Before this step weights change by percents a step. EfficientNet-B0 diverged with statistics
 # frozen for the last 20 of 66 steps, but not for the last 120 of 400.
 MIN_STEPS = 200
@@ -112,9 +113,22 @@ class FrozenStatistics(Callback):
     def _reestimate(self, trainer: Trainer, network: nn.Module) -> None:
         data = getattr(trainer, "datamodule", None)
         if self._images is None and isinstance(data, TrainingImages):
-            self._images = data.calibration_images(IMAGES)
+            self._images = within_memory(data, IMAGES)
         if self._images is not None:
             reestimate_statistics(network, self._images)
+
+
+def within_memory(data: TrainingImages, count: int, most_bytes: float = MOST_BYTES) -> Tensor:
+    """Return training images, (n, 3, H, W): fewer where they would take too much memory.
+
+    Args:
+        data: their data module.
+        count: the largest n.
+        most_bytes: of all of them, unless 32 images take more.
+    """
+    size = data.calibration_images(1).nbytes  # of one image
+    fitting = int(most_bytes / size) if size else count
+    return data.calibration_images(min(count, max(LEAST_IMAGES, fitting)))
 
 
 def _only_estimates(trainer: Trainer) -> bool:

@@ -18,6 +18,7 @@ from src.data.dataset_module import DatasetModule
 from src.data.restore import data_of
 from src.errors import UsageError
 from src.export.source import Checkpoint, read_progress
+from src.models.batch_norm_statistics import within_memory
 from src.quantization import target
 from src.quantization.target import Choice
 from src.run.facts import PreprocessingFacts
@@ -33,12 +34,11 @@ from src.twin.validation import Validation
 
 _IMAGES = 256  # training images to survey, to re-estimate statistics and to calibrate on
 # Training images to refit layers to, unless they take more bytes: 332 of 224 pixels.
-_LEAST_REFIT_IMAGES, _REFIT_IMAGES = 32, 1024
-_REFIT_BYTES = 2e8
+_REFIT_IMAGES, _REFIT_BYTES = 1024, 2e8
 _LEAST_EPOCHS, _LEAST_QUANTIZED_EPOCHS = 3, 2
 # Peak learning rates: a student near its teacher loses at the higher ones what it has.
 _RATES: dict[Phase, float] = {"distillation": 5e-4, "quantization": 1e-4}
-_NEAR_RATES: dict[Phase, float] = {"distillation": 1e-4, "quantization": 2e-5}
+_NEAR_RATES: dict[Phase, float] = {"distillation": 2e-5, "quantization": 2e-5}
 _TRAINING_SHARE = 3  # of so many epochs of the training, one of the distillation
 
 
@@ -84,12 +84,11 @@ class Making:
     @functools.cached_property
     def images(self) -> Tensor:
         """Training images, (n, 3, H, W)."""
-        return self.data.calibration_images(_IMAGES)
+        return within_memory(self.data, _IMAGES)
 
     def refit_images(self) -> Tensor:
         """Return training images for the reconstruction, (n, 3, H, W)."""
-        most = int(_REFIT_BYTES / self.images[0].nbytes)
-        return self.data.calibration_images(max(_LEAST_REFIT_IMAGES, min(_REFIT_IMAGES, most)))
+        return within_memory(self.data, _REFIT_IMAGES, _REFIT_BYTES)
 
     @functools.cached_property
     def preprocessing(self) -> PreprocessingFacts:

@@ -26,7 +26,7 @@ class TwinOptions:
             answers once it is quantized.
         max_minutes: of both trainings together, by default no limit. Each has a share by its
             epochs, and its learning rate falls in time. The choice of the parts is not counted.
-        lr: peak learning rate of the distillation; by default 5e-4, and 1e-4 for a network that
+        lr: peak learning rate of the distillation; by default 5e-4, and 2e-5 for a network that
             gives at least 80 % of the validation answers of the trained one before it.
         quantized_lr: peak learning rate under fake quantization; by default 1e-4, and 2e-5 for
             such a network.

@@ -55,7 +55,7 @@ def test_a_student_near_its_teacher_has_lower_rates_unless_they_are_given(
             of.rate("quantization", is_near=is_near),
         )
 
-    assert rates() == ((1e-4, 2e-5) if is_near else (5e-4, 1e-4))
+    assert rates() == ((2e-5, 2e-5) if is_near else (5e-4, 1e-4))
     assert rates(lr=3e-4, quantized_lr=3e-5) == (3e-4, 3e-5)
 
 
