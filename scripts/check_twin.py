@@ -147,7 +147,7 @@ def table(cells: list[dict[str, Any]]) -> list[str]:
         "|---|---|---:|---:|---:|---|---:|---:|---|---:|---:|---:|",
     ]
     for each in cells:
-        twin = file_cells(each["twin"]) if each["twin"] else [f"no twin: {each['no_twin']}", "", ""]
+        twin = file_cells(each["twin"]) if each["twin"] else ["no twin", "", ""]
         costs = [cost(each["seconds"], each["peak_bytes"])]
         costs.append(cost(each["training_seconds"], each["training_peak_bytes"]))
         words = [
@@ -159,7 +159,15 @@ def table(cells: list[dict[str, Any]]) -> list[str]:
         *lines,
         "",
         *(counts(cells, name, key) for name, key in ((INT8, "int8"), (TWIN, "twin"))),
+        *(f"- {line}" for line in reasons(cells)),
     ]
+
+
+def reasons(cells: list[dict[str, Any]]) -> list[str]:
+    """Why networks have no twin, a line for each network and reason."""
+    without = [each for each in cells if not each["twin"]]
+    lines = {f"{each['network']} without a twin: {each['no_twin']}." for each in without}
+    return sorted(lines)
 
 
 def file_cells(file: dict[str, Any] | None) -> list[str]:
