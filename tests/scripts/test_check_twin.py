@@ -74,7 +74,9 @@ def test_a_cell_without_a_twin_has_the_reason() -> None:
     )
     cell = {"setting": "digits", "network": "resnet34", "seed": 0, **check_twin.figures_of(skipped)}
     json.dumps(cell)
-    assert any("no twin: nothing is gained" in line for line in check_twin.table([cell]))
+    lines = check_twin.table([cell, {**cell, "seed": 1}])
+    assert sum("| no twin |" in line for line in lines) == 2
+    assert lines.count("- resnet34 without a twin: nothing is gained.") == 1
 
 
 def test_a_page_without_marks_is_refused_at_once(
