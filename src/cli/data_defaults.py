@@ -20,7 +20,7 @@ from src.run import folder as runs
 from src.run.folder import Run
 
 _INPUT = ("image_size", "resize", "mean", "std", "interpolation", "crop_share")
-# Of the same data set only. Splits of the user's own images are recorded with the run.
+# They hold for the same data set. Splits of the user's own images are recorded with the run.
 _IMAGES = ("split_seed", "noise", "noise_seed", "train_images", "size")
 _WORDS = {"resize": get_args(ResizeRule), "interpolation": get_args(Interpolation)}
 

@@ -469,7 +469,7 @@ def test_a_network_of_a_published_set_is_evaluated_on_a_whole_folder(
     run = begun(Digits, photos.parent)
     assert split_record.read(run) is None
     assert resumed(run, other, None).count("test") == 18
-    # Of the same kind, an older run that recorded no splits drew them.
+    # An older run of the same kind that recorded no splits drew them.
     run = of_folder(photos)
     run.split_record.unlink()
     assert resumed(run, photos, None).count("test") == 8

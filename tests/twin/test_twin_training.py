@@ -145,7 +145,7 @@ def test_a_training_ends_with_its_time_after_a_validation(
 def test_the_best_epoch_has_the_least_loss(
     tmp_path: Path, teacher: nn.Module, validation: Validation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of three epochs, the second one has the least loss, and the first one most equal answers."""
+    """The second one of three has the least loss, the first one has most equal answers."""
     planted = {1: (0.9, 0.5), 2: (0.7, 0.1), 3: (0.8, 0.3)}
 
     def log_planted(self: Distillation) -> None:
