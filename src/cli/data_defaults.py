@@ -101,7 +101,7 @@ def _differing(class_path: str, options: Any, run: Run) -> dict[str, Any]:
         found = {name: stored[name] for name in decisive if name in stored and name in options}
     except (UsageError, KeyError, TypeError):  # the command that reads the run says what is wrong
         return {}
-    values = {name: tuple(v) if isinstance(v, list) else v for name, v in found.items()}
+    values = {name: _plain(value) for name, value in found.items()}
     return {
         name: value
         for name, value in values.items()

@@ -33,9 +33,13 @@ def twin_of(run: Run, checkpoint: Checkpoint) -> TwinOfRun:
     files = TwinFiles(run)
     try:
         record = files.read()
+        begun = files.read_unfinished() if record is None else None
     except UsageError as error:  # the other formats need no twin
         return TwinOfRun(missing=str(error))
     make = f"{typed('src.twin')} {run.quoted}"
+    if begun is not None and begun.checkpoint_sha256 == checkpoint.sha256:
+        missing = f"the int8 twin is not finished; go on: {make}"
+        return TwinOfRun(account=begun.account, missing=missing)
     if record is None:
         return TwinOfRun(missing=f"the run has no int8 twin; make it: {make}")
     if record.checkpoint_sha256 != checkpoint.sha256:

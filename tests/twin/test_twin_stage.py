@@ -470,3 +470,18 @@ def test_leftovers_of_others_stay(run: Run, steps: Steps, tmp_path: Path) -> Non
     make(run)
     assert "mine" in trainings(run)
     assert "distillation-00000000" not in trainings(run)
+
+
+def test_a_twin_that_was_begun_is_not_finished_for_the_export(run: Run, steps: Steps) -> None:
+    checkpoint = Checkpoint.read(run.best_checkpoint)
+    assert "the run has no int8 twin" in twin_of(run, checkpoint).missing
+    steps.stops = True
+    with pytest.raises(KeyboardInterrupt):
+        make(run)
+    of_run = twin_of(run, checkpoint)
+    assert of_run.graph is None
+    assert of_run.account is not None
+    assert "the int8 twin is not finished; go on" in of_run.missing
+    steps.stops = False
+    make(run)
+    assert twin_of(run, checkpoint).missing == ""
