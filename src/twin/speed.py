@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Speedups:
-    """Times as fast as another file, by the median of turns in this process.
+    """Times as fast as another file, in turn with it in this process.
 
     Args:
         int8: over the plain int8 file of the network.

@@ -179,8 +179,8 @@ def _plan(plan: TriedPlan) -> list[str]:
 
 def _notes(account: TwinAccount) -> Iterator[str]:
     yield (
-        "Times the int8 file: the plain int8 file with these parts, by the median of turns with "
-        "the plain int8 file of the trained network, before any training. Agreement: share of "
+        "Times the int8 file: the plain int8 file with these parts, timed in turn with the "
+        "plain int8 file of the trained network, before any training. Agreement: share of "
         "training images with the trained network's class, before training and after the probe "
         "of distillation. The fastest set that can be learnt is chosen."
     )
