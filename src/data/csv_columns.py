@@ -15,6 +15,8 @@ SplitName = Literal["exact", "alike", "absent", "none"]
 
 _SPLIT = "split"  # the default column, which a file need not have
 _MOST_SHOWN = 10  # columns in a message
+_FEW = 2  # columns: of a path and a label
+_ANY = "NAME"
 # Usual names of the columns, in lower case, the likeliest first.
 _USUAL = {
     "path": "image_path filepath file_path filename file_name image file img_path image_name img "
@@ -29,14 +31,14 @@ class Columns:
 
     Args:
         path: column with the path of an image.
-        label: column with its class.
+        labels: column with its class, or a column for each class.
         split: column with its split; None for no splits. The default ``split`` counts in this
             spelling only.
         group: column with its group; None for no groups.
     """
 
     path: str
-    label: str
+    labels: Sequence[str]
     split: str | None
     group: str | None
 
@@ -87,25 +89,36 @@ class Header:
         name = self._names[position]
         return self._spelled[position] if name == _SPLIT else name
 
-    def required(self, path: str, label: str) -> tuple[list[int], list[int]]:
-        """Return the positions of the columns of the path and the label.
+    def required(self, path: str, labels: Sequence[str]) -> tuple[list[int], list[list[int]]]:
+        """Return the positions of the column of the path and of each column of labels.
 
         Raises:
             UsageError: there is none.
         """
-        positions = self._positions(path), self._positions(label)
-        if all(positions):
-            return positions
-        options = {"path": path, "label": label}
+        if not labels:
+            raise UsageError(
+                "data.label_column",
+                expected="a column, or one for each class",
+                found="none",
+                remedy=f"name some of {', '.join(self._names[:_MOST_SHOWN])}",
+            )
+        paths, of_labels = self._positions(path), [*map(self._positions, labels)]
+        if paths and all(of_labels):
+            return paths, of_labels
+        missing = {"path": not paths, "label": not all(of_labels)}
         remedies = [
             quoting.shell(f"data.{kind}_column={self._usual(kind)}")
-            for (kind, _), position in zip(options.items(), positions, strict=True)
-            if not position
+            for kind, is_missing in missing.items()
+            if is_missing
         ]
+        if missing["label"] and len(self._names) > _FEW and self._usual("label") == _ANY:
+            remedies.append("(or data.label_column=[A,B] for columns A and B of 0 and 1)")
         more = " and more" if len(self._names) > _MOST_SHOWN else ""
+        shown = [*labels[:_MOST_SHOWN], *(["more"] if len(labels) > _MOST_SHOWN else [])]
+        *first, last = [path, *shown]
         raise wrong(
             self._path,
-            f"the columns {path} and {label}",
+            f"the columns {', '.join(first)} and {last}",
             f"{', '.join(self._names[:_MOST_SHOWN])}{more}" if self._names else "an empty file",
             f"set {' '.join(remedies)}, or write the names of the columns into the first line "
             "with commas between them",
@@ -143,7 +156,7 @@ class Header:
     def _usual(self, kind: str) -> str:
         """Return the column that is usual for a kind of value, or the word NAME."""
         positions = (_positions(self._names, name) for name in _USUAL[kind].split())
-        return next((self._names[at[0]] for at in positions if at), "NAME")
+        return next((self._names[at[0]] for at in positions if at), _ANY)
 
 
 def _positions(names: Sequence[str], column: str) -> list[int]:

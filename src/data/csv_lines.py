@@ -11,7 +11,9 @@ import codecs
 import csv
 import io
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -30,6 +32,8 @@ _FLAG = re.compile(
     r"|k?[ _-]?folds?",
     re.IGNORECASE,
 )
+_HOT = {"1": True, "1.0": True, "0": False, "0.0": False, "True": True, "False": False}
+_MOST_SHOWN = 10  # values in a message
 _MOST_SPLITS = 4  # different values of a column of splits
 
 
@@ -96,7 +100,7 @@ def _read_text(path: Path, columns: Columns, text: str) -> CSVLines:
     except csv.Error:
         # A note may have quotes after a space that are no quotes of CSV, as in ``cat, "big" cat``.
         reader = _Reader(path, columns, text, skips_spaces=False)
-        if not reader.header.has(columns.path, columns.label):
+        if not reader.header.has(columns.path, *columns.labels):
             raise
         return reader.read()
     if not reader.joins_lines:
@@ -147,15 +151,15 @@ class _Reader:
             UsageError: a column is missing, or a line is incomplete.
             csv.Error: a line is not valid.
         """
-        paths, labels = self.header.required(self._columns.path, self._columns.label)
+        paths, labels = self.header.required(self._columns.path, self._columns.labels)
         result = CSVLines(columns=self._names)
         splits, result.split = self.header.split(self._columns.split)
         groups = self.header.group(self._columns.group)
-        path, label = paths[0], labels[0]
+        path = paths[0]
         split = splits[0] if splits else None
         group = groups[0] if groups else None
-        used = {*paths, *labels, *splits, *groups}
-        repeated = [same for same in (paths, labels, splits, groups) if len(same) > 1]
+        used = {*paths, *chain(*labels), *splits, *groups}
+        repeated = [same for same in (paths, *labels, splits, groups) if len(same) > 1]
         values: dict[int, set[str]] = {
             position: set() for position in range(len(self._names)) if position not in used
         }
@@ -178,7 +182,7 @@ class _Reader:
             fields += [""] * (len(self._names) - len(fields))
             line = CSVLine(
                 fields[path],
-                fields[label],
+                self._label(fields, [same[0] for same in labels], number),
                 "" if split is None else fields[split],
                 "" if group is None else fields[group],
                 number,
@@ -204,6 +208,30 @@ class _Reader:
             result.other_splits, result.flags = self._unread(values, used)
         return result
 
+    def _label(self, fields: Sequence[str], columns: Sequence[int], number: int) -> str:
+        """Return the label of a line.
+
+        Args:
+            fields: the values of the line.
+            columns: position of the column of labels, or of the column of each class.
+            number: of the line.
+
+        Raises:
+            UsageError: a line of several columns has not a 1 and zeros.
+        """
+        if len(columns) == 1:
+            return fields[columns[0]]
+        values = [_HOT.get(fields[column]) for column in columns]
+        if None in values or sum(map(bool, values)) != 1:
+            shown = ", ".join(fields[column] for column in columns[:_MOST_SHOWN])
+            raise wrong(
+                self._path,
+                f"one 1 and else 0 in the columns of data.label_column, {len(columns)} classes",
+                f"{shown}{' and more' if len(columns) > _MOST_SHOWN else ''} on line {number}",
+                "remove images of several classes, or leave a column out of data.label_column",
+            )
+        return self._names[columns[values.index(True)]]
+
     def _unread(self, values: dict[int, set[str]], used: set[int]) -> tuple[list[str], list[str]]:
         """Return the columns with names of splits, and those that are called like flags or folds.
 
@@ -227,7 +255,7 @@ class _Reader:
 
     def _separator(self, text: str) -> str:
         """Return the separator with which the first line has the columns, or else most names."""
-        needed = (self._columns.path, self._columns.label)
+        needed = (self._columns.path, *self._columns.labels)
         most, counts = _SEPARATORS[0], 1
         for separator in _SEPARATORS:
             try:

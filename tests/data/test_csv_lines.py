@@ -13,7 +13,7 @@ from src.errors import UsageError
 from tests.data.test_folder_layout import require_cases
 from tests.data.test_own_images import photos
 
-COLUMNS = Columns("path", "label", "split", None)
+COLUMNS = Columns("path", ["label"], "split", None)
 
 # A file with two images, in the forms that programs write.
 FORMS: dict[str, bytes] = {
@@ -140,7 +140,7 @@ def test_the_column_of_splits_is_like_the_option_if_it_was_asked_for(
 ) -> None:
     file = tmp_path / "labels.csv"
     file.write_text(f"path,label,{name}\na.png,cat,test\n")
-    read = read_lines(file, Columns("path", "label", option, None))
+    read = read_lines(file, Columns("path", ["label"], option, None))
     assert read.split == found
     assert read.lines[0].split == ("test" if found in {"exact", "alike"} else "")
 
@@ -152,7 +152,7 @@ def test_spaces_around_the_name_of_a_column_do_not_count(
 ) -> None:
     file = tmp_path / "labels.csv"
     file.write_text(f"{head}\na.png,cat\n")
-    [line] = read_lines(file, Columns(" path", option, None, None)).lines
+    [line] = read_lines(file, Columns(" path", [option], None, None)).lines
     assert (line.path, line.label) == ("a.png", "cat")
 
 
@@ -183,7 +183,7 @@ def test_a_column_of_groups_that_is_asked_for_must_be_there(tmp_path: Path) -> N
     file = tmp_path / "labels.csv"
     file.write_text("path,label\na.png,cat\n")
     with pytest.raises(UsageError, match="expected the column patient; found path, label"):
-        read_lines(file, Columns("path", "label", "split", "patient"))
+        read_lines(file, Columns("path", ["label"], "split", "patient"))
 
 
 def listed(root: Path, *lines: str, head: str = "path,label", **options: object) -> CSVFile:
@@ -312,7 +312,7 @@ def test_letters_may_be_composed_in_the_file_or_on_the_disk(
 
 # The path of a line, and the end of the message.
 MISSING = {
-    "cat/0": "write names with their endings into the column path, as 0.png",
+    "cat/twice": "write names with their endings into the column path, as twice.jpg",
     "cat/0.PNG": "write the name as the file has it, 0.png",
     "cat/9.png": "mend the file, or set data.file",
     "cow/0.png": "mend the file, or set data.file",
@@ -324,10 +324,73 @@ MISSING = {
 def test_a_missing_file_is_named_with_what_is_like_it(path: str, tmp_path: Path) -> None:
     if path == "cat/0.PNG":
         require_cases(tmp_path, "0.png 0.PNG")
+    data = listed(tmp_path, *images("{}/{}.png"), f"{path},cat")
+    for name in ("twice.png", "twice.jpg"):
+        (tmp_path / "cat" / name).write_bytes((tmp_path / "cat/0.png").read_bytes())
     with pytest.raises(UsageError) as caught:
-        listed(tmp_path, *images("{}/{}.png"), f"{path},cat").prepare_data()
+        data.prepare_data()
     message = str(caught.value)
     assert f"{tmp_path}/{path}, which is no file, on line 18; {MISSING[path]}" in message
+
+
+@pytest.mark.parametrize("write", ["{}/{}", "{}\\{}", "./{}/{}"])
+def test_a_name_without_its_ending_is_the_image_with_that_name(write: str, tmp_path: Path) -> None:
+    data = listed(tmp_path, *images(write))
+    for name in ("0.txt", "00.png", "0.png.bak", "7.PNG"):
+        (tmp_path / "cat" / name).write_bytes((tmp_path / "cat/0.png").read_bytes())
+    (tmp_path / "cat/7.png").unlink()
+    data.prepare_data()
+    data.setup("fit")
+    found = {Path(path) for path in data.source._images.paths}
+    assert found == {
+        tmp_path / each / f"{number}.{'PNG' if (each, number) == ('cat', 7) else 'png'}"
+        for each in ("cat", "dog")
+        for number in range(8)
+    }
+
+
+# A column for each class, as competitions publish them.
+ONE_HOT = {
+    "floats": "image,cat,dog\ncat/0,1.0,0.0\ndog/0,0.0,1.0\n",
+    "whole numbers and semicolons": "image;cat;dog\ncat/0;1;0\ndog/0;0;1\n",
+    "words and another column": "image,cat,age,dog\ncat/0,True,7,False\ndog/0,False,8,True\n",
+    "capitals": "image,CAT,Dog\ncat/0,1,0\ndog/0,0,1\n",
+}
+
+
+@pytest.mark.parametrize("form", ONE_HOT)
+def test_a_column_for_each_class_gives_the_label(form: str, tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(ONE_HOT[form])
+    lines = read_lines(file, Columns("image", ["cat", "dog"], "split", None)).lines
+    assert [(line.path, line.label.lower()) for line in lines] == [
+        ("cat/0", "cat"),
+        ("dog/0", "dog"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [("1,1", "1, 1"), ("0,0", "0, 0"), ("0.3,0.7", "0.3, 0.7"), (",1", ", 1"), ("2,0", "2, 0")],
+)
+def test_a_line_that_is_of_no_single_class_is_refused(
+    values: str, found: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text(f"image,cat,dog\ncat/0,1,0\ncat/1,{values}\n")
+    with pytest.raises(UsageError, match=f"2 classes; found {found} on line 3; remove images of"):
+        read_lines(file, Columns("image", ["cat", "dog"], "split", None))
+
+
+def test_columns_of_classes_that_are_missing_are_named(tmp_path: Path) -> None:
+    file = tmp_path / "labels.csv"
+    file.write_text("image,cat,dog\ncat/0,1,0\n")
+    with pytest.raises(UsageError, match="expected the columns image, cat and cow; found image"):
+        read_lines(file, Columns("image", ["cat", "cow"], None, None))
+    with pytest.raises(UsageError, match=r"label_column: expected a column, .* name some of i"):
+        read_lines(file, Columns("image", [], None, None))
+    with pytest.raises(UsageError, match=r"or data.label_column=\[A,B\] for columns A and B of 0"):
+        read_lines(file, Columns("image", ["label"], None, None))
 
 
 @pytest.mark.parametrize("path", ["iVBOR" * 999, "iVBOR/w0K" * 999, "a\0.png", "a\0/b.png"])
@@ -337,8 +400,8 @@ def test_a_path_that_no_file_can_have_is_refused_in_one_line(path: str, tmp_path
 
 
 def test_all_missing_files_are_counted(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"cat/0, which is no file, on line 2 and 15 more lines"):
-        listed(tmp_path, *images("{}/{}")).prepare_data()
+    with pytest.raises(UsageError, match=r"cat/x0, which is no file, on line 2 and 15 more lines"):
+        listed(tmp_path, *images("{}/x{}")).prepare_data()
 
 
 @pytest.mark.parametrize("write", ["{0}/{1}/{2}.png", "../photos/{1}/{2}.png"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from src.data import csv_notes
 from src.data.classes import require_classes
 from src.data.csv_columns import Columns, absent, wrong
 from src.data.csv_lines import CSVLine, CSVLines, read_lines
+from src.data.csv_paths import CSVPaths
 from src.data.dataset import Photographs
 from src.data.dataset_module import DatasetModule
 from src.data.folder_walk import require_inside
@@ -46,7 +46,8 @@ class CSVDataset(Photographs):
         root: folder that paths are relative to and may not lead out of; by default the folder of
             the CSV file.
         path_column: column with the path of an image.
-        label_column: column with its class.
+        label_column: column with its class; or several columns, one for each class, of which one
+            has a 1 and the others a 0 on every line (one-hot).
         split_column: column with ``train``, ``val`` or ``test``, or another common name of these,
             such as ``Validation``; null to draw the splits. The file need not have the column
             ``split``, which counts in this spelling only.
@@ -62,7 +63,7 @@ class CSVDataset(Photographs):
     file: str
     root: str | None = None
     path_column: str = "path"
-    label_column: str = "label"
+    label_column: list[str] | str = "label"
     split_column: str | None = "split"
     group_column: str | None = None
     val_share: HeldOutShare = 0.1
@@ -89,7 +90,7 @@ class CSVDataset(Photographs):
         names = {line.label for line in self._lines}
         numbers = all(name.isdecimal() for name in names)
         return require_classes(
-            f"data.{self.label_column}",
+            "data.label_column",
             sorted(names, key=(lambda name: (int(name), name)) if numbers else None),
             remedy="name the column with the labels by data.label_column",
         )
@@ -170,7 +171,13 @@ class CSVDataset(Photographs):
 
     @functools.cached_property
     def _read(self) -> CSVLines:
-        columns = Columns(self.path_column, self.label_column, self.split_column, self.group_column)
+        labels = self.label_column
+        columns = Columns(
+            self.path_column,
+            [labels] if isinstance(labels, str) else labels,
+            self.split_column,
+            self.group_column,
+        )
         return read_lines(self.path, columns)
 
     @property
@@ -209,7 +216,8 @@ class CSVDataset(Photographs):
     @functools.cached_property
     def _images(self) -> ImageFiles:
         labels = {name: label for label, name in enumerate(self.class_names)}
-        paths = [self._path_of(line) for line in self._lines]
+        found = CSVPaths(self.folder)
+        paths = [found.find(line.path) for line in self._lines]
         folders: set[str] = set()
         missing: list[int] = []
         for position, path in enumerate(paths):
@@ -236,20 +244,6 @@ class CSVDataset(Photographs):
                 csv_notes.remedy_for_missing(path, self.path_column),
             )
         return ImageFiles(paths, [labels[line.label] for line in self._lines])
-
-    def _path_of(self, line: CSVLine) -> str:
-        """Return the path of a line's image.
-
-        A path of Windows has backslashes. Copies from macOS may have decomposed letters.
-        """
-        path = os.path.join(self.folder, line.path)  # noqa: PTH118  # there may be 100,000
-        if "\\" in line.path and not os.path.lexists(path):
-            path = os.path.join(self.folder, line.path.replace("\\", "/"))  # noqa: PTH118
-        if line.path.isascii() or os.path.lexists(path):
-            return path
-        own = path[: -len(line.path)]
-        spelled = (own + unicodedata.normalize(form, path[len(own) :]) for form in ("NFC", "NFD"))
-        return next(filter(os.path.lexists, spelled), path)
 
     @functools.cached_property
     def _names(self) -> list[str]:
