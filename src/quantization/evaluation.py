@@ -18,7 +18,7 @@ BATCH = 32  # images of one call, where all selection images are evaluated
 _WARM_UP_CALLS = 3
 _TIMED_SECONDS = 0.3
 _MIN_PAIRS, _CHECK_SECONDS, _MAX_SECONDS = 20, 2.0, 10.0
-_CALLS_PER_TURN = 3
+_CALLS_PER_TURN, _TURN_SECONDS = 3, 0.005  # at least
 _PRECISE = 0.02  # half the 95 % interval of a speed-up, as a logarithm
 
 
@@ -117,15 +117,16 @@ def speedup_in_turn(runtime: Runtime, other: Runtime, image: Batch) -> float:
     location based on rank tests"), the median of the means of all two logarithms of ratios, with
     its interval by Wilcoxon's signed ranks.
     """
-    seconds_of_a_call(runtime, image)
-    seconds_of_a_call(other, image)
+    shortest = min(seconds_of_a_call(each, image) for each in (runtime, other))
+    # The middle is of all two pairs, so there must not be too many.
+    calls = max(_CALLS_PER_TURN, math.ceil(_TURN_SECONDS / shortest))
     logarithms: list[float] = []
     spent, next_check = 0.0, _CHECK_SECONDS
     while True:
         seconds = {}
         for timed in (runtime, other) if len(logarithms) % 2 else (other, runtime):
             started = time.perf_counter()
-            for _ in range(_CALLS_PER_TURN):
+            for _ in range(calls):
                 timed(image)
             seconds[timed] = time.perf_counter() - started
         logarithms.append(math.log(seconds[other] / seconds[runtime]))
@@ -146,7 +147,7 @@ def _middle(values: Sequence[float]) -> tuple[float, float]:
     count = len(values)
     one, other = np.triu_indices(count)
     ordered = np.asarray(values)
-    means = np.sort((ordered[one] + ordered[other]) / 2)
+    means = np.sort(ordered[one] + ordered[other]) / 2
     deviation = math.sqrt(count * (count + 1) * (2 * count + 1) / 24)
     outside = int(len(means) / 2 - 1.96 * deviation)
     return float(np.median(means)), float(means[-1 - outside] - means[outside]) / 2

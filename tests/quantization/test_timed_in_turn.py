@@ -75,3 +75,18 @@ def test_noise_prolongs_the_timing_to_ten_seconds_and_no_longer(
         1.2, rel=0.08
     )
     assert 10 < machine.now < 12
+
+
+def test_the_pairs_of_fast_files_are_few_enough_for_the_means_of_all_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts = []
+    middle = evaluation._middle
+    monkeypatch.setattr(
+        evaluation, "_middle", lambda each: counts.append(len(each)) or middle(each)
+    )
+    machine = Machine(share=1.0, jitter=1.0)
+    monkeypatch.setattr(evaluation, "time", machine)
+    speedup = speedup_in_turn(machine.file(0.00001), machine.file(0.00002), IMAGE)
+    assert speedup == pytest.approx(2, rel=0.03)
+    assert max(counts) <= 1000
