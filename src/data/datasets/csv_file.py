@@ -216,8 +216,8 @@ class CSVDataset(Photographs):
     @functools.cached_property
     def _images(self) -> ImageFiles:
         labels = {name: label for label, name in enumerate(self.class_names)}
-        found = CSVPaths(self.folder)
-        paths = [found.find(line.path) for line in self._lines]
+        files = CSVPaths(self.folder)
+        paths = [files.find(line.path) for line in self._lines]
         folders: set[str] = set()
         missing: list[int] = []
         for position, path in enumerate(paths):
