@@ -39,6 +39,10 @@ class MovingAverage(WeightAveraging):
         decay = min(self.decay, (1 + int(steps)) / (10 + int(steps)))
         torch._foreach_lerp_(averaged, current, 1 - decay)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Return the state with the decay, which a training that goes on must have as well."""
+        return {**super().state_dict(), "decay": self.decay}
+
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.callbacks import StochasticWeightAveraging
+from lightning.pytorch.callbacks import StochasticWeightAveraging, WeightAveraging
 from torch.optim import Optimizer
 
+from src.callbacks.averaging import MovingAverage
 from src.errors import UsageError
 
 # Ways to compute the same step. The precision decides some of them.
@@ -61,6 +62,7 @@ class ResumedOptions(Callback):
     ) -> None:
         if trainer.state.fn != "fit":
             return
+        _require_average(trainer, checkpoint)
         self._optimizers = checkpoint.get("optimizer_states", ())
         self._schedules = checkpoint.get("lr_schedulers", ())
         self._require_same(trainer)  # FSDP loads the checkpoint after on_fit_start
@@ -181,3 +183,33 @@ def _same(first: Any, second: Any) -> bool:
     if isinstance(first, float) and isinstance(second, int | float):
         return math.isclose(first, second, rel_tol=1e-9)
     return bool(first == second)
+
+
+def _require_average(trainer: Trainer, checkpoint: Mapping[str, Any]) -> None:
+    """Require the moving average of the weights that a checkpoint has, with its decay.
+
+    The ``state_dict`` of such a checkpoint is the average. Without the callback, the training would
+    go on from it, with the moments of other weights, and score other weights than before.
+
+    Raises:
+        UsageError: there is no average, or it has another decay.
+    """
+    if "averaging_state" not in checkpoint:
+        return
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    own = [each for each in callbacks if isinstance(each, WeightAveraging)]
+    states = checkpoint.get("callbacks") or {}
+    stored = (states.get(MovingAverage.__qualname__) or {}).get("decay")
+    found: object = "none"
+    if own:
+        [*_, average] = own
+        if stored is None or not isinstance(average, MovingAverage) or average.decay == stored:
+            return
+        found = average.decay
+    raise UsageError(
+        "finetune.ema_decay",
+        expected=f"{stored or 'the average of the weights'}, with which the checkpoint was trained",
+        found=str(found),
+        remedy=f"set finetune.ema_decay={stored or 'to the value that it had'}, or begin anew with "
+        "its weights by model.weights=PATH instead of ckpt_path",
+    )

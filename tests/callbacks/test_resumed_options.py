@@ -14,6 +14,7 @@ from lightning.pytorch.cli import ReduceLROnPlateau
 from torch.optim import SGD, Adam
 from torch.optim.lr_scheduler import MultiStepLR, OneCycleLR, StepLR
 
+from src.callbacks.averaging import MovingAverage
 from src.callbacks.checkpoint import LastCheckpoint
 from src.callbacks.finetune import FinetuneOptions
 from src.callbacks.resumed_options import ResumedOptions
@@ -206,6 +207,38 @@ def test_a_training_without_the_averaging_that_its_checkpoint_began_is_told_to_k
     fit(tmp_path, TinyNet(), None, averaging())
     with pytest.raises(UsageError, match=r"^trainer.callbacks: .*StochasticWeightAveraging"):
         fit(tmp_path, TinyNet(), tmp_path / "last.ckpt")
+
+
+@pytest.mark.parametrize(
+    ("resumed", "found"), [([], "none"), ([MovingAverage(0.9)], "0.9")], ids=["none", "another"]
+)
+def test_a_training_without_the_moving_average_of_its_checkpoint_is_refused(
+    resumed: list[Callback], found: str, tmp_path: Path
+) -> None:
+    fit(tmp_path, TinyNet(), None, MovingAverage(0.5), epochs=1)
+    with pytest.raises(UsageError, match=rf"^finetune.ema_decay: expected 0.5, .* found {found};"):
+        fit(tmp_path, TinyNet(), tmp_path / "last.ckpt", *resumed)
+    whole = fit(tmp_path, TinyNet(), tmp_path / "last.ckpt", MovingAverage(0.5))
+    assert whole.current_epoch == 2
+
+
+def test_an_average_of_an_earlier_version_goes_on_with_any_decay_and_not_without(
+    tmp_path: Path,
+) -> None:
+    fit(tmp_path, TinyNet(), None, MovingAverage(0.5), epochs=1)
+    content = torch.load(tmp_path / "last.ckpt", weights_only=True)
+    del content["callbacks"]["MovingAverage"]["decay"]
+    torch.save(content, tmp_path / "earlier.ckpt")
+    with pytest.raises(UsageError, match=r"expected the average of the weights, .*the value that"):
+        fit(tmp_path, TinyNet(), tmp_path / "earlier.ckpt")
+    assert (
+        fit(tmp_path, TinyNet(), tmp_path / "earlier.ckpt", MovingAverage(0.9)).current_epoch == 2
+    )
+
+
+def test_an_average_may_begin_in_a_training_that_goes_on(tmp_path: Path) -> None:
+    fit(tmp_path, TinyNet(), epochs=1)
+    assert fit(tmp_path, TinyNet(), tmp_path / "last.ckpt", MovingAverage(0.9)).current_epoch == 2
 
 
 class UnfreezesLater(BaseFinetuning):
