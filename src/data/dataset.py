@@ -101,4 +101,6 @@ class Photographs(Dataset):
 
     def augmentation(self, preprocessing: Preprocessing) -> v2.Transform:
         squash = preprocessing.resize == "squash"
-        return crop_and_flip(preprocessing.image_size, squash=squash)
+        return crop_and_flip(
+            preprocessing.image_size, squash=squash, interpolation=preprocessing.interpolation
+        )

@@ -103,7 +103,7 @@ class CIFAR10Dataset(Dataset):
             [
                 v2.RandomCrop(32, padding=4, padding_mode="reflect"),
                 v2.RandomHorizontalFlip(),
-                v2.Resize((preprocessing.image_size, preprocessing.image_size)),
+                preprocessing.spatial(),
             ]
         )
 

@@ -22,16 +22,23 @@ A JPEG that is decoded at a reduced size must still have enough pixels for this 
 """
 
 
-def crop_and_flip(image_size: int, *, squash: bool = False) -> v2.Transform:
+def crop_and_flip(
+    image_size: int, *, squash: bool = False, interpolation: str = "bilinear"
+) -> v2.Transform:
     """Return ImageNet's random crop and flip, with larger crops, which suit small data sets.
 
     Args:
         image_size: side of the square result, in pixels.
         squash: the evaluation resizes both sides, so crops have about the shape of the image. Of a
             long image others would show the middle only.
+        interpolation: filter of the resizing, which should be that of the evaluation.
     """
     kind = _SquashedCrop if squash else v2.RandomResizedCrop
-    crop = kind(image_size, scale=(LEAST_CROP_AREA, 1.0))
+    crop = kind(
+        image_size,
+        scale=(LEAST_CROP_AREA, 1.0),
+        interpolation=v2.InterpolationMode(interpolation),
+    )
     return v2.Compose([crop, v2.RandomHorizontalFlip()])
 
 

@@ -15,6 +15,13 @@ from src.data.pipeline.augmentation import crop_and_flip, varied
 SEEDS = range(40)
 
 
+def parts_of(transform: v2.Transform) -> list[v2.Transform]:
+    """Return the transforms in one, in order."""
+    if isinstance(transform, v2.Compose):
+        return [part for each in transform.transforms for part in parts_of(each)]
+    return [transform]
+
+
 def mirrored(transform: v2.Transform) -> list[bool]:
     """Return for each seed whether an image that is darker on the left is mirrored."""
     levels = np.tile(np.linspace(0, 255, 32, dtype=np.uint8), (32, 1))
@@ -85,3 +92,32 @@ def test_training_crops_follow_the_resizing_of_the_evaluation(resize: str) -> No
     data = ImageFolder(root="none", image_size=16, resize=resize)
     crop = data._augmentation().transforms[0].transforms[0]
     assert (type(crop) is v2.RandomResizedCrop) is (resize == "crop")
+
+
+@pytest.mark.parametrize("kind", [ImageFolder, CIFAR10Data])
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_training_images_are_resized_by_the_filter_of_the_evaluation(
+    kind: type, resize: str, interpolation: str
+) -> None:
+    data = kind(root="none", image_size=48, resize=resize, interpolation=interpolation)
+    filters = {
+        part.interpolation.value
+        for part in parts_of(data._augmentation())
+        if isinstance(part, v2.Resize | v2.RandomResizedCrop)
+    }
+    assert filters == {interpolation}
+
+
+def test_cifar_is_cropped_in_training_as_in_the_evaluation() -> None:
+    """An object has the same size in both."""
+    line = np.zeros((32, 32, 3), np.uint8)
+    line[:, 12:20] = 255
+    data = CIFAR10Data(root="none", image_size=64, resize="crop", crop_share=0.5, flip=False)
+    parts = [part for part in parts_of(data._augmentation()) if not isinstance(part, v2.RandomCrop)]
+    without_shift = v2.Compose(parts)
+    widths = [
+        np.asarray(transform(Image.fromarray(line)).convert("L"))[32].astype(int).sum() / 255
+        for transform in (data.preprocessing.spatial(), without_shift)
+    ]
+    assert widths[0] == pytest.approx(widths[1], rel=0.05)
