@@ -8,6 +8,7 @@ from rich.table import Table
 
 from src.data.images import ImageDataModule
 from src.data.pipeline.split import Split
+from src.models.metrics import MOST_CLASSES
 from src.system.console import open_console
 
 
@@ -33,4 +34,8 @@ def _print(trainer: Trainer, split: Split, limit: float) -> None:
         table.add_row("images", f"{data.count(split)}")
     for name, value in trainer.callback_metrics.items():
         table.add_row(name, f"{float(value):.8g}")
+    if split == "test" and isinstance(data, ImageDataModule):
+        left_out = len(data.class_names) - MOST_CLASSES
+        if left_out > 0:
+            table.add_row(f"test/top1_of: {left_out} more classes", "no lower")
     open_console().print(table)

@@ -11,13 +11,12 @@ from lightning.pytorch.strategies import FSDPStrategy
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torchmetrics import MetricCollection
-from torchmetrics.classification import MulticlassStatScores
 
 from src.errors import NonFiniteLossError, UsageError
 from src.models import names, widths
 from src.models.batch_norm_statistics import FrozenStatistics
 from src.models.losses import EpochMean, for_optimizer, training_loss
-from src.models.metrics import MeanLoss, classification_metrics
+from src.models.metrics import MOST_CLASSES, ClassCounts, MeanLoss, classification_metrics
 from src.models.network import NetworkSpec
 from src.models.optimization import parameter_groups, warmup_cosine
 from src.models.option_ranges import require_range
@@ -127,7 +126,7 @@ class Classifier(LightningModule):
         self.val_metrics = classification_metrics(len(class_names), "val/")
         self.test_metrics = classification_metrics(len(class_names), "test/")
         self.val_loss, self.test_loss = MeanLoss(), MeanLoss()
-        self.per_class = MulticlassStatScores(len(class_names), average=None)
+        self.per_class = ClassCounts(len(class_names))
         # First step whose loss was not finite, -1 for none. Stays on the device.
         self.register_buffer("_non_finite_step", torch.tensor(-1), persistent=False)
 
@@ -187,10 +186,15 @@ class Classifier(LightningModule):
         self.per_class.update(logits, batch[1])
 
     def on_test_epoch_end(self) -> None:
-        counts: Tensor = self.per_class.compute()  # (K, 5): tp, fp, tn, fn, images
-        for name, (correct, *_, images) in zip(self.class_names, counts, strict=True):
-            if images:  # a class without test images has no accuracy
-                self.log(f"test/top1_of/{name}", correct / images)
+        counts: Tensor = self.per_class.compute()
+        shares = {
+            name: correct / images
+            for name, correct, _, images in zip(self.class_names, *counts.tolist(), strict=True)
+            if images  # a class without test images has no accuracy
+        }
+        shown = set(sorted(shares, key=lambda name: shares[name])[:MOST_CLASSES])
+        for name in filter(shown.__contains__, self.class_names):
+            self.log(f"test/top1_of/{name}", shares[name])
         self.per_class.reset()
 
     def predict_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:

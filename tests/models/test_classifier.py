@@ -13,6 +13,7 @@ from src import models
 from src.errors import NonFiniteLossError, UsageError
 from src.models import batch_norm_statistics
 from src.models.batch_norm_statistics import freeze_statistics
+from src.models.metrics import MOST_CLASSES, ClassCounts
 from src.models.optimization import parameter_groups
 from tests.support.tiny_classifier import CLASSES, TinyNet, loader, tiny_network, trainer
 
@@ -115,6 +116,23 @@ def test_a_class_without_test_images_has_no_test_accuracy(monkeypatch: pytest.Mo
     model.per_class.update(torch.eye(3)[predicted], labels)
     model.on_test_epoch_end()
     assert logged == {"test/top1_of/ant": pytest.approx(2 / 3), "test/top1_of/cat": 1}
+
+
+def test_of_many_classes_those_of_the_lowest_accuracy_are_logged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    model = TinyNet()
+    model.class_names = [f"class {number}" for number in range(300)]
+    model.per_class = ClassCounts(300)
+    logged: dict[str, float] = {}
+    monkeypatch.setattr(model, "log", lambda name, value: logged.update({name: float(value)}))
+    labels = torch.arange(300)
+    predicted = torch.where(labels % 10 == 0, 0, labels)
+    model.per_class.update(torch.eye(300)[predicted], labels)
+    model.on_test_epoch_end()
+    assert len(logged) == MOST_CLASSES == 100
+    wrong = {name for name, value in logged.items() if value == 0}
+    assert wrong == {f"test/top1_of/class {number}" for number in range(10, 300, 10)}
 
 
 def statistics_by_step(tmp_path: Path, **options: Any) -> list[Tensor]:
