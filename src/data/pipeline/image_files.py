@@ -11,6 +11,7 @@ from PIL import Image
 
 from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_file import UnreadableImageError, read_image
+from src.data.pipeline.path_list import PathList
 from src.data.pipeline.split import EVALUATION_SPLITS, Parts
 from src.data.pipeline.threads import in_order
 from src.errors import UsageError
@@ -31,7 +32,7 @@ class ImageFiles:
     def __init__(
         self, paths: Sequence[str], targets: Iterable[int], at_least: int | None = None
     ) -> None:
-        self.paths = paths
+        self.paths = paths if isinstance(paths, PathList) else PathList(paths)
         self.targets: NDArray[np.int64] = np.fromiter(targets, dtype=np.int64)
         self.at_least = at_least
 
