@@ -216,6 +216,7 @@ def _fit(
         device=making.device,
         limit_train_batches=making.limit_train_batches,
         is_near=is_near,
+        report=making.report,
     )
     begun = copy.deepcopy(student.state_dict())
     # The checkpoints of a training that an earlier command finished are there.

@@ -24,12 +24,14 @@ from src.errors import LightshipError
 from src.models.builders import load_weights
 from src.run.folder import Run
 from src.run.twin import Epoch, Phase, Validated
+from src.system.console import Report
 from src.twin import checkpoints
 from src.twin.distillation import Distillation
 from src.twin.time_limit import TimeLimit
 from src.twin.validation import Validation
 
 _FROZEN_SHARE = 0.3  # of the steps, with frozen statistics of BatchNorm
+_WORSE, _LARGE = 10.0, 0.1  # times the loss before a training, and a loss, that end it
 
 
 class Curve(Callback):
@@ -69,6 +71,42 @@ class Curve(Callback):
         self.epochs = msgspec.convert(state_dict["epochs"], list[Epoch])
 
 
+class EndsWhenWorse(Callback):
+    """Ends a training that made a student that was near its teacher much worse.
+
+    Where the statistics of inference normalise, small steps of all weights may add up from layer to
+    layer. The best weights are those of before then, and further epochs would be lost time.
+
+    Args:
+        before: validation loss before the training; None to end no training.
+        curve: of the training.
+        report: told why it ends.
+    """
+
+    def __init__(self, before: float | None, curve: Curve, report: Report) -> None:
+        self._before = before
+        self._curve = curve
+        self._report = report
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not trainer.sanity_checking:
+            self._end_if_worse(trainer)
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._end_if_worse(trainer)  # it may go on from an epoch after which it was worse
+
+    def _end_if_worse(self, trainer: Trainer) -> None:
+        if self._before is None or not self._curve.epochs:
+            return
+        [*_, last] = self._curve.epochs
+        if last.loss > max(_WORSE * self._before, _LARGE):
+            trainer.should_stop = True
+            self._report(
+                f"the training made the network worse: its loss is {last.loss:.3g} after epoch "
+                f"{last.epoch} and was {self._before:.3g} before: it ends"
+            )
+
+
 @dataclass(frozen=True)
 class Training:
     """Everything that a training needs.
@@ -88,6 +126,7 @@ class Training:
             steps have the statistics of BatchNorm that inference has: in a batch, a rare image
             changes those by which it is normalised, and a short training learns to rely on it.
         limit_train_batches: batches of an epoch, or the share of them.
+        report: told why the training ends early.
     """
 
     run: Run
@@ -102,6 +141,7 @@ class Training:
     device: torch.device
     is_near: bool = False
     limit_train_batches: int | float = 1.0
+    report: Report = lambda *_, **__: None
 
     @property
     def steps(self) -> int:
@@ -128,9 +168,11 @@ def fit(training: Training, student: nn.Module) -> list[Epoch]:
         LightshipError: the loss is not finite.
     """
     curve = Curve(training.phase)
+    before = training.validation.of(student.eval()).loss if training.is_near else None
+    worse = EndsWhenWorse(before, curve, training.report)
     resumed = checkpoints.last_in(training.checkpoints)
     training.limit.start()
-    _trainer(training, curve).fit(
+    _trainer(training, curve, worse).fit(
         _module(training, student.train()),  # Lightning trains each module in the mode that it has
         datamodule=training.data,
         ckpt_path=None if resumed is None else str(resumed),
@@ -190,7 +232,7 @@ def _module(training: Training, student: nn.Module) -> Distillation:
     )
 
 
-def _trainer(training: Training, curve: Curve) -> Trainer:
+def _trainer(training: Training, curve: Curve, worse: EndsWhenWorse) -> Trainer:
     last = LastCheckpoint()
     best = BestCheckpoint(monitor="val/loss")
     folder = str(training.run.folder)
@@ -202,7 +244,7 @@ def _trainer(training: Training, curve: Curve) -> Trainer:
         # One process, also within a job of several: their variables describe the run's training.
         plugins=with_atomic_checkpoint_io([LightningEnvironment()]),
         logger=TensorBoardLogger(folder, name="twin", version=training.folder),
-        callbacks=[EpochLines(), curve, training.limit, best, last, StopOnSignal(last)],
+        callbacks=[EpochLines(), curve, worse, training.limit, best, last, StopOnSignal(last)],
         enable_model_summary=False,
         enable_progress_bar=False,
         log_every_n_steps=5,

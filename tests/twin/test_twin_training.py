@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import errno
 import os
 from pathlib import Path
@@ -284,3 +285,29 @@ def test_a_student_near_its_teacher_is_trained_with_the_statistics_of_inference(
     )
     training.fit(job(tmp_path, teacher, validation, is_near=is_near), student)
     assert set(modes) == {not is_near}
+
+
+@pytest.mark.parametrize(("lr", "epochs"), [(1.0, 1), (1e-4, 3)])
+def test_a_training_that_spoils_a_near_student_ends_and_keeps_its_weights(
+    lr: float, epochs: int, tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    student = network(1)  # as the teacher
+    told: list[str] = []
+    work = job(tmp_path, teacher, validation, is_near=True, lr=lr, epochs=3, report=told.append)
+    begun = copy.deepcopy(student.state_dict())
+    assert len(training.fit(work, student)) == epochs
+    assert len(told) == (epochs == 1)
+    training.best_of(work, student, begun)
+    assert same(student, teacher) or epochs == 3
+    # A command that goes on after such an epoch trains no further either.
+    again = dataclasses.replace(work, data=digits(), report=told.append)
+    other = network(1)
+    torch.manual_seed(0)  # a checkpoint is of the seed of its training
+    assert len(training.fit(again, other)) == epochs
+    assert len(told) == 2 * (epochs == 1)
+
+
+def test_a_far_student_is_trained_to_the_end_whatever_its_loss(
+    tmp_path: Path, teacher: nn.Module, validation: Validation
+) -> None:
+    assert len(training.fit(job(tmp_path, teacher, validation, lr=1.0), network(1))) == 2
