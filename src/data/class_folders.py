@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from src.data.classes import alike
 from src.data.folder_walk import Folder, note_on, unread_images
+from src.data.pipeline.image_kind import ending_of
 from src.data.pipeline.split import Split, splits_named
 from src.errors import UsageError, one_line
 
 _NAMED = 5  # folders or classes in a line
 _NESTED = 3  # levels of folders that contain only one folder
+_FILE_ENDING = re.compile(r"\.(?=\d*[a-z])\w{1,5}")  # as .pdf, .7z or .jpeg, but not .5
 
 Classes = dict[str, Folder]  # by the classes' names
 
@@ -20,6 +25,8 @@ def innermost(top: Folder, *, within_split: bool = False) -> Folder:
     for _ in range(_NESTED):
         full = [folder for folder in top.folders if folder.count]
         if top.images or len(full) != 1 or not is_nested(full[0]):
+            break
+        if top.problems or _lost_folders(top):
             break
         if splits_named([full[0].name]) and not within_split:
             break
@@ -36,16 +43,78 @@ def is_nested(folder: Folder) -> bool:
 
 
 def _may_be_class(folder: Folder) -> bool:
-    """Return True if a folder without images is empty, or its images need another library."""
+    """Return True if a folder without images is empty, or may have some that cannot be read here.
+
+    They need another library, are in a folder that cannot be listed, or are links to nothing.
+    """
     files = sum(inner.passed_over.total() for inner in folder.walk())
-    return not files or bool(unread_images([folder]))
+    is_partial = any(inner.problems or inner.lost for inner in folder.walk())
+    return not files or is_partial or bool(unread_images([folder]))
+
+
+def require_reached(folders: Iterable[Folder]) -> None:
+    """Refuse folders that have no images only because these cannot be reached.
+
+    Args:
+        folders: those with images are left out.
+
+    Raises:
+        UsageError: something in such a folder or below cannot be read, or is a link to nothing.
+    """
+    for folder in folders:
+        if folder.count:
+            continue
+        for inner in folder.walk():
+            if inner.problems:
+                raise inner.problems[0]
+        if lost := [path for inner in folder.walk() for path in inner.lost]:
+            raise _no_target(lost)
+
+
+def require_listed(folder: Folder, names: Iterable[str] = ()) -> None:
+    """Refuse a folder of folders if one of these may be missing from its list.
+
+    Args:
+        folder: the folder of classes or of splits.
+        names: names that the folders may have.
+
+    Raises:
+        UsageError: an entry cannot be read, or a link to nothing is called like a folder.
+    """
+    if folder.problems:
+        raise folder.problems[0]
+    if lost := _lost_folders(folder, names):
+        raise _no_target(lost)
+
+
+def _lost_folders(folder: Folder, names: Iterable[str] = ()) -> list[str]:
+    """Return the links to nothing that have one of the ``names``, or no ending of a file."""
+    if not folder.lost:
+        return []
+    known = {alike(name) for name in names}
+    return [
+        path
+        for path in folder.lost
+        if alike(Path(path).name) in known or not _FILE_ENDING.fullmatch(ending_of(path))
+    ]
+
+
+def _no_target(links: Sequence[str]) -> UsageError:
+    """Return the error about links to nothing."""
+    first, more = min(links), len(links) - 1
+    found = f"{first}, which leads to {os.path.realpath(first)}"
+    return UsageError(
+        "data.root",
+        expected="links to files and folders that are there",
+        found=f"{found}, and {more} more links to nothing" if more else found,
+        remedy="fetch or mount what they lead to (git annex get, dvc pull), or remove the links",
+    )
 
 
 def trained_classes(train: Folder, notes: list[str]) -> Classes:
     """Return the class folders of ``train``."""
     top = innermost(train, within_split=True)
-    if top.problems:
-        raise top.problems[0]
+    require_listed(top)
     return class_folders(top, top.folders, {}, notes)
 
 
@@ -53,11 +122,13 @@ def evaluated_classes(
     folder: Folder, trained: Classes, train: Folder, split: Split, notes: list[str]
 ) -> Classes:
     """Return the class folders of ``val`` or ``test``, by the class names of ``train``."""
+    require_listed(folder, trained)
     full = [inner for inner in folder.folders if inner.count]
     if len(full) == 1 and full[0].name not in trained and is_nested(full[0]):
+        require_reached(folder.folders)
         folder = full[0]
-    if folder.problems:
-        raise folder.problems[0]
+        require_listed(folder, trained)
+    require_reached(folder.folders)
     classes, unknown = _matched(folder, trained)
     if len(unknown) == 1 and not classes:
         notes.append(without_labels(unknown[0], split, train))
@@ -78,7 +149,7 @@ def evaluated_classes(
 def _matched(folder: Folder, trained: Classes) -> tuple[Classes, list[Folder]]:
     """Return the folders in ``folder`` whose names are classes of ``train``, and the others.
 
-    Folders without images are left out. Case, spaces and the form of accents may differ if only one
+    Empty folders are left out. Case, spaces and the form of accents may differ if only one
     class fits.
     """
     by_likeness: dict[str, list[str]] = {}
@@ -136,10 +207,11 @@ def class_folders(
     """Return the class folders among ``folders``, by name.
 
     Raises:
-        UsageError: a class folder has no image.
+        UsageError: a class folder has no image, or its images cannot be reached.
     """
     classes: Classes = {}
     beside: list[Folder] = []
+    require_reached(folders)
     for folder in folders:
         if folder.count:
             classes[folder.name] = folder

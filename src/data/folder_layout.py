@@ -13,6 +13,8 @@ from src.data.class_folders import (
     innermost,
     is_nested,
     paths_of,
+    require_listed,
+    require_reached,
     stray_images,
     trained_classes,
     without_labels,
@@ -67,8 +69,7 @@ def read_layout(root: Path) -> Layout:
     top = innermost(listed)
     if top.path != str(root):
         notes.append(f"the images are those in {top.path}, the only folder that holds some")
-    if top.problems:
-        raise top.problems[0]
+    require_listed(top)
     named = splits_named(folder.name for folder in top.folders)
     splits = _splits(top, named, notes)
     if not splits:
@@ -91,7 +92,7 @@ def read_layout(root: Path) -> Layout:
 
 
 def _explain_no_image(top: Folder) -> None:
-    """Refuse a folder without an image that has links out of it, or files that hold images.
+    """Refuse a folder without an image that has what cannot be read, or files that hold images.
 
     Data sets are published as archives and other files of many images.
 
@@ -102,7 +103,10 @@ def _explain_no_image(top: Folder) -> None:
         if folder.problems:
             raise folder.problems[0]
     kinds = {kind for folder in top.walk() for kind in folder.passed_over}
-    if unread_images([top]) or not any(kind.startswith(_PACKED) for kind in kinds):
+    if unread_images([top]):
+        return
+    if not any(kind.startswith(_PACKED) for kind in kinds):
+        require_reached([top])
         return
     is_archive = all(kind.startswith(_ARCHIVES) for kind in kinds if kind.startswith(_PACKED))
     raise UsageError(
@@ -193,6 +197,7 @@ def _grouped(top: Folder, named: dict[str, Split]) -> _Folders:
 
 def _splits(top: Folder, named: dict[str, Split], notes: list[str]) -> dict[Split, Classes]:
     """Return the class folders of each split, if the folders in ``top`` are splits."""
+    require_reached(folder for folder in top.folders if folder.name in named)
     folders = _grouped(top, named)
     if not _are_splits(top, named, folders):
         return {}
@@ -206,6 +211,9 @@ def _splits(top: Folder, named: dict[str, Split], notes: list[str]) -> dict[Spli
     if folders.empty:
         notes.append(f"no images in {paths_of(folders.empty)}")
     notes += stray_images(top)
+    for folder in folders.flat:
+        require_listed(folder)
+        require_reached(folder.folders)
     [train] = folders.nested["train"]
     splits: dict[Split, Classes] = {"train": trained_classes(train, notes)}
     for split in SPLITS[1:]:
@@ -224,6 +232,8 @@ def _are_splits(top: Folder, named: dict[str, Split], folders: _Folders) -> bool
     """
     others, nested, flat = folders.others, folders.nested, folders.flat
     if "train" in nested:
+        if len(nested) == 1:
+            require_reached(folder for folder in top.folders if folder.problems or folder.lost)
         if others and len(nested) == 1:
             raise _ambiguous(
                 f"either splits or classes in {top.path}",
@@ -257,6 +267,9 @@ def _splits_in_classes(top: Folder, notes: list[str]) -> dict[Split, Classes]:
     classes: dict[Split, Classes] = {}
     full = [folder for folder in top.folders if folder.count]
     for folder in full:
+        if inner_splits := splits_named(inner.name for inner in folder.folders):
+            require_listed(folder)
+            require_reached(inner for inner in folder.folders if inner.name in inner_splits)
         inner_folders = [inner for inner in folder.folders if inner.count]
         named = splits_named(inner.name for inner in inner_folders)
         splits = [named.get(inner.name) for inner in inner_folders]
@@ -267,6 +280,7 @@ def _splits_in_classes(top: Folder, notes: list[str]) -> dict[Split, Classes]:
         for inner in inner_folders:
             classes.setdefault(named[inner.name], {})[folder.name] = inner
     if classes:
+        require_reached(top.folders)
         notes.append(f"the class folders in {top.path} hold the splits")
     return classes
 

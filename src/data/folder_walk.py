@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from collections import Counter
@@ -14,7 +15,7 @@ from src.data.pipeline.image_kind import can_read, ending_of, endings, kind_of, 
 from src.errors import UsageError, one_line
 from src.run.folder import LOG_FOLDER
 from src.shipped.predict_listing import is_passed_over
-from src.system import links
+from src.system import links, os_errors
 
 _OUTPUT = "folders of Lightship's own output"
 _OUTPUT_REMEDY = (
@@ -26,6 +27,8 @@ _NO_FOLDER = "unpack an archive and name its folder; for a CSV file write data=c
 _NAMED = 6  # kinds of files in a line
 _NAMED_FOLDERS = 3  # folders of output in a line
 _LOOKED_AT = 1000  # entries of a folder in which one image is looked for
+# Errors about a link whose target is not there, below a file, or the link itself.
+_NOTHING = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
 
 
 @dataclass
@@ -37,7 +40,8 @@ class Folder:
         images: paths of the images directly in it.
         folders: the folders directly in it, sorted by path.
         passed_over: number of files directly in it that are not images, by kind.
-        problems: errors about files and folders directly in it that cannot be read.
+        problems: errors about it and about files and folders directly in it that cannot be read.
+        lost: paths of links to nothing directly in it that may be images or folders.
         count: number of images in it and below.
         is_output: Lightship has written it.
         outputs: paths of the folders directly in it that Lightship has written.
@@ -48,6 +52,7 @@ class Folder:
     folders: list[Folder] = field(default_factory=list)
     passed_over: Counter[str] = field(default_factory=Counter)
     problems: list[UsageError] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
     count: int = 0
     is_output: bool = False
     outputs: list[str] = field(default_factory=list)
@@ -96,13 +101,7 @@ def read_folder(path: Path, argument: str = "data.root") -> Folder:
         try:
             _scan(folder, path, argument, known)
         except OSError as error:
-            is_file = isinstance(error, NotADirectoryError)
-            wrong = UsageError(
-                argument,
-                expected="a folder of images that can be read",
-                found=f"{folder.path} ({error.strerror})",
-                remedy=_NO_FOLDER if is_file else f"set {argument}=PATH, or change its permissions",
-            )
+            wrong = _unreadable(argument, "a folder of images that can be read", folder.path, error)
             if folder is top:
                 raise wrong from error
             folder.problems.append(wrong)
@@ -144,24 +143,65 @@ def _scan(folder: Folder, root: Path, argument: str, known: frozenset[str]) -> N
                 names.add(name)
             if is_passed_over(name):
                 continue
-            if entry.is_symlink():  # part of the folder's listing: no system call
-                try:
-                    require_inside(entry.path, root, argument)
-                except UsageError as error:
-                    folder.problems.append(error)
-                    continue
-            if entry.is_dir():
-                folder.folders.append(Folder(entry.path))
-            elif not entry.is_file():  # opening a pipe would block
-                folder.passed_over["links to nothing" if entry.is_symlink() else "pipes"] += 1
-            elif ending_of(name) in known or (kind := _other_kind(entry.path)) is None:
-                folder.images.append(entry.path)
-            else:
-                folder.passed_over[kind] += 1
+            try:
+                _add(folder, entry, root, argument, known)
+            except UsageError as error:
+                folder.problems.append(error)
+            except OSError as error:  # it is about this entry, and the others can be listed
+                folder.problems.append(
+                    _unreadable(argument, "files and folders that can be read", entry.path, error)
+                )
     if names and folder.path != str(root) and own_output.has_written(folder.path, names):
         folder.is_output = True
         folder.folders = []  # these need no look
     folder.folders.sort(key=lambda inner: inner.path)
+
+
+def _add(
+    folder: Folder, entry: os.DirEntry[str], root: Path, argument: str, known: frozenset[str]
+) -> None:
+    """Add an entry of a folder to its contents.
+
+    Raises:
+        OSError: the entry cannot be read.
+        UsageError: it is a link out of ``root``.
+    """
+    is_link = entry.is_symlink()  # part of the folder's listing: no system call
+    if is_link:
+        require_inside(entry.path, root, argument)
+    if is_link and _leads_to_nothing(entry):
+        folder.passed_over["links to nothing"] += 1
+        if ending_of(entry.name) not in _TEXT:
+            folder.lost.append(entry.path)
+    elif entry.is_dir():
+        folder.folders.append(Folder(entry.path))
+    elif not entry.is_file():  # opening a pipe would block
+        folder.passed_over["pipes"] += 1
+    elif ending_of(entry.name) in known or (kind := _other_kind(entry.path)) is None:
+        folder.images.append(entry.path)
+    else:
+        folder.passed_over[kind] += 1
+
+
+def _leads_to_nothing(link: os.DirEntry[str]) -> bool:
+    try:
+        link.stat()
+    except OSError as error:
+        if error.errno not in _NOTHING:
+            raise
+        return True
+    return False
+
+
+def _unreadable(argument: str, expected: str, path: str, error: OSError) -> UsageError:
+    if isinstance(error, NotADirectoryError):
+        remedy = _NO_FOLDER
+    elif error.errno in os_errors.OF_DISKS:
+        remedy = "look at its disk, or connect it again"
+    else:
+        remedy = f"set {argument}=PATH, or change its permissions"
+    found = f"{path} ({error.strerror})"
+    return UsageError(argument, expected=expected, found=found, remedy=remedy)
 
 
 def _other_kind(path: str) -> str | None:
