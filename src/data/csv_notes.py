@@ -89,6 +89,9 @@ def remedy_for_missing(path: str, column: str) -> str | None:
         column: name of the column with the path.
     """
     wanted = Path(path)
+    if os.path.islink(wanted):  # noqa: PTH114
+        to = os.path.realpath(wanted)
+        return f"it is a link to {to}: fetch or mount that (git annex get, dvc pull)"
     if os.path.exists(wanted):  # noqa: PTH110  # Path.exists raises for a name that is too long
         return None  # a folder or a pipe
     try:

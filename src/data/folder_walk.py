@@ -269,10 +269,7 @@ def require_inside(
     """
     if target := links.target_outside(path, root):
         found = f"{path}, which leads to {target}"
-    elif (
-        os.path.islink(path)  # noqa: PTH114  # Path.is_symlink raises for a name that is too long
-        and Path(path).parent.resolve().is_relative_to(Path(path).resolve())
-    ):
+    elif links.leads_to_itself(path):
         found = f"{path}, a link to a folder that holds it"
     else:
         return

@@ -54,6 +54,25 @@ def target_outside(path: str | Path, folder: str | Path) -> str | None:
     return None if os.path.commonpath([target, top]) == top else target
 
 
+def leads_to_itself(path: str) -> bool:
+    """Return True for a link to a folder that holds it, directly or on the way of its path.
+
+    A walk of the folders would not end. Two folders with links to each other are on the way of
+    ``a/to_b/to_a``. A link to itself leads to nothing and to no folder.
+    """
+    # The methods of Path raise for a name that is too long, and up to Python 3.12 for such a link.
+    if not os.path.islink(path) or not os.path.isdir(path):  # noqa: PTH112, PTH114
+        return False
+    target, above = os.path.realpath(path), os.path.dirname(path)  # noqa: PTH120
+    while above:
+        if os.path.commonpath([os.path.realpath(above), target]) == target:
+            return True
+        folder, above = above, os.path.dirname(above)  # noqa: PTH120
+        if above == folder:
+            break
+    return False
+
+
 def _special_entries(folder: str) -> Iterator[str]:
     """Yield everything below ``folder`` that is neither a regular file nor a folder."""
     try:

@@ -17,6 +17,7 @@ from src.data.pipeline.dataset import SkippingDataset
 from src.data.pipeline.image_file import UnreadableImageError
 from src.data.pipeline.image_files import ImageFiles
 from src.errors import UsageError
+from src.predict.images import find
 from tests.data.datasets.test_image_folder import fill, module
 
 
@@ -47,6 +48,57 @@ def test_a_link_in_a_circle_ends(tmp_path: Path) -> None:
     (root / "cat" / "more").symlink_to(root / "cat")
     with pytest.raises(UsageError, match="a link to a folder that holds it"):
         module(root).load()
+
+
+def test_folders_with_links_to_each_other_end(tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos")
+    (root / "cat" / "more").symlink_to(root / "dog")
+    (root / "dog" / "more").symlink_to(Path("..") / "cat")
+    with pytest.raises(UsageError, match="more/more, a link to a folder that holds it"):
+        module(root).load()
+
+
+# Links that lead to nothing, by name; ``{}`` is the folder of the class.
+TO_NOTHING = {
+    "a link to itself": {"x.jpg": "x.jpg"},
+    "a link to itself by its whole path": {"x.jpg": "{}/x.jpg"},
+    "two links to each other": {"x.jpg": "y.jpg", "y.jpg": "x.jpg"},
+    "a ring of three": {"x.jpg": "y.jpg", "y.jpg": "../cat/z.jpg", "z.jpg": "x.jpg"},
+    "a file below a link to itself": {"x.jpg": "x.jpg/0.jpg"},
+    "a file below a file": {"x.jpg": "0.png/0.jpg"},
+    "a folder that is a link to itself": {"more": "more"},
+    "two folders that are links to each other": {"more": "less", "less": "../cat/more"},
+    "a file that is not there": {"x.jpg": "gone/x.jpg"},
+}
+
+
+@pytest.mark.parametrize("links", TO_NOTHING)
+def test_links_to_nothing_among_images_are_counted(links: str, tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos")
+    for name, target in TO_NOTHING[links].items():
+        (root / "cat" / name).symlink_to(target.replace("{}", str(root / "cat")))
+    data = module(root)
+    data.prepare_data()
+    assert sum(data.count(split) for split in ("train", "val", "test")) == 40
+    assert f": {len(TO_NOTHING[links])} links to nothing" in data.notes[-1]
+    assert len(find([str(root)])) == 40
+
+
+@pytest.mark.parametrize("links", TO_NOTHING)
+def test_a_link_to_nothing_in_a_csv_file_is_a_missing_file(links: str, tmp_path: Path) -> None:
+    photos(tmp_path)
+    for name, target in TO_NOTHING[links].items():
+        (tmp_path / "cat" / name).symlink_to(target.replace("{}", str(tmp_path / "cat")))
+    first = f"cat/{next(iter(TO_NOTHING[links]))}"
+    paths = [f"{name}/{n}.png" for name in ("cat", "dog") for n in range(20)]
+    lines = [f"{path},{path[:3]}" for path in [*paths, first]]
+    with pytest.raises(UsageError) as caught:
+        write_csv(tmp_path / "labels.csv", lines).prepare_data()
+    assert f"found {tmp_path}/{first}, which is no file, on line 42; it is a link to " in str(
+        caught.value
+    )
+    with pytest.raises(UsageError, match=r"0\.png, which is no file, on line 42"):
+        write_csv(tmp_path / "labels.csv", [*lines[:-1], f"{first}/0.png,cat"]).prepare_data()
 
 
 def test_a_link_within_the_folder_is_an_image(tmp_path: Path) -> None:

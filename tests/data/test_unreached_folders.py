@@ -16,7 +16,7 @@ from tests.data.test_folder_layout import lay_out
 from tests.data.test_own_images import photos
 
 UNLISTED = (errno.EACCES, errno.EIO, errno.ESTALE, errno.ETIMEDOUT)
-LINKED = ("links out", "dead links", "dead annex links", "a dead link")
+LINKED = ("links out", "dead links", "loops", "loops of two", "dead annex links", "a dead link")
 # The folders, and those of which one cannot be reached.
 PLACES = {
     "train/cat train/dog test/cat test/dog": "test/cat test train/cat train",

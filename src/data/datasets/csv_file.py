@@ -231,7 +231,7 @@ class CSVDataset(Photographs):
                 folders.add(folder)
             if os.path.islink(path):  # noqa: PTH114
                 require_inside(path, self.folder, "data.file", _ELSEWHERE)
-            elif not os.path.isfile(path):  # noqa: PTH113
+            if not os.path.isfile(path):  # noqa: PTH113
                 missing.append(position)
         if missing:
             line, more = self._lines[missing[0]], len(missing) - 1
