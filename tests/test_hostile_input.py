@@ -81,7 +81,7 @@ def test_a_class_may_have_a_name_in_any_script(name: str) -> None:
 def test_a_label_of_10_000_characters_in_a_csv_file_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "labels.csv"
     file.write_text("path,label\na.png,cat\nb.png," + "x" * 10_000 + "\n")
-    with pytest.raises(UsageError, match=r"data.label: expected class names of up to 255"):
+    with pytest.raises(UsageError, match=r"data.label_column: expected class names of up to 255"):
         _ = CSVFile(str(file)).class_names
 
 
