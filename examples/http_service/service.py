@@ -157,6 +157,8 @@ class Service:
         except UnreadableImageError as error:
             advice = ALONE if kind.startswith(WRAPPED) else ""
             raise HTTPException(415, f"not an image: {error}{advice}") from error
+        except MemoryError as error:
+            raise HTTPException(503, "not enough memory to decode it now", SOON) from error
         with self._room(image.nbytes):
             try:
                 return await batcher.classify(image)

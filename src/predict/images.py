@@ -17,7 +17,7 @@ from src.data.pipeline.image_file import UnreadableImageError, read_image
 from src.errors import UsageError, describe
 from src.shipped.predict_files import ADDRESS, STANDARD_INPUT
 from src.shipped.predict_listing import is_pattern, matches_of
-from src.system import machine
+from src.system import machine, os_errors
 
 Prepare = Callable[[Image.Image], NDArray[Any]]  # from an image in RGB to the file's input
 
@@ -147,11 +147,12 @@ def _load(path: Path, prepare: Prepare) -> LoadedImage:
     try:
         return LoadedImage(path, prepare(read_image(path)))
     except Exception as error:  # any error of a library here is caused by this one image
+        is_memory = os_errors.is_out_of_memory(error)
         cause = error.__cause__ if isinstance(error, UnreadableImageError) else None
         problem = UsageError(
             str(path),
-            expected="an image that Pillow can decode",
+            expected="memory to decode it" if is_memory else "an image that Pillow can decode",
             found=describe(cause or error),
-            remedy="replace or remove the file",
+            remedy="end other programs" if is_memory else "replace or remove the file",
         )
         return LoadedImage(path, None, problem)

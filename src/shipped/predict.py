@@ -280,7 +280,7 @@ def _answer(arguments: argparse.Namespace) -> None:
             if absent:
                 raise UnreadableImageError(absent)
             probabilities = model.probabilities(path)
-        except ValueError as error:  # the image or the answer is not valid
+        except (ValueError, MemoryError) as error:  # of this image or its answer
             print(visible(f"error: {path}: {error}"), file=sys.stderr)
             unanswered += 1
             continue

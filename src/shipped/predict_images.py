@@ -6,6 +6,7 @@ It needs numpy and Pillow, and the package of another decoder where one is named
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import importlib
 import io
@@ -69,6 +70,7 @@ def read_image(
     decodes all other files, in their whole size, and turns and converts the image.
 
     Raises:
+        MemoryError: there is not enough memory to decode the file, which may be sound.
         MissingDecoderError: the package of the decoder is not installed.
         TypeError: it is no file, such as an array or an image that is decoded already.
         UnreadableImageError: the file cannot be decoded, or the image is larger than
@@ -103,6 +105,8 @@ def read_image(
         kinds = ", ".join(sorted(formats()))
         raise UnreadableImageError(f"cannot identify image file; decoded are {kinds}") from error
     except Exception as error:  # a damaged file can make a decoder raise anything
+        if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+            raise MemoryError("not enough memory to decode it") from error
         raise UnreadableImageError(" ".join(f"{error}".split()) or type(error).__name__) from error
 
 
@@ -110,6 +114,8 @@ def orientation(image: Image.Image) -> object:
     """Return the EXIF orientation; None if there is none, or the EXIF data are damaged."""
     try:
         return image.getexif().get(ORIENTATION)
+    except MemoryError:
+        raise
     except Exception:  # Pillow raises SyntaxError, struct.error and more; the pixels are sound
         return None
 

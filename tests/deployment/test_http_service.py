@@ -23,7 +23,7 @@ import pytest
 
 from tests.conftest import ROOT
 from tests.support import planted_service
-from tests.support.planted_service import BAD, png
+from tests.support.planted_service import BAD, LARGE, png
 
 for package in ("fastapi", "uvicorn", "prometheus_client"):
     pytest.importorskip(package)
@@ -275,6 +275,13 @@ def test_clients_that_stall_do_not_keep_others_out() -> None:
             time.sleep(0.01)
         assert classify(port, GOOD + bytes(60_000))[0] == 429
         assert get(port, "/health")[0] == 200
+
+
+def test_an_image_for_which_there_is_no_memory_may_come_again(port: int) -> None:
+    status, headers, body = classify(port, png(LARGE))
+    assert (status, headers["retry-after"]) == (503, "1")
+    assert b"not enough memory" in body
+    assert classify(port, GOOD)[0] == 200
 
 
 def test_an_idle_connection_and_a_body_that_nobody_reads_are_cut_off(port: int) -> None:

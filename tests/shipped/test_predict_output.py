@@ -113,6 +113,30 @@ def test_a_file_name_that_is_no_text_is_printed_as_an_escape(folder: Path, tmp_p
     assert second.startswith("x.png: 猫")
 
 
+def test_an_image_that_does_not_fit_into_memory_costs_no_other_answer(
+    folder: Path, tmp_path: Path
+) -> None:
+    """A limit of memory may hit a sound image, such as one of 81 million pixels."""
+    Image.new("1", (9_000, 9_000)).save(tmp_path / "large.png")
+    program = (
+        "import resource, runpy, sys; import predict_images; "
+        "limit = int(next(open('/proc/self/statm')).split()[0]) * 4096 + 300_000_000; "
+        "resource.setrlimit(resource.RLIMIT_AS, (limit, limit)); "
+        "runpy.run_path('predict.py', run_name='__main__')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-B", "-c", program, "x.png", tmp_path / "large.png", "x.png"],
+        capture_output=True,
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == f"error: {tmp_path}/large.png: not enough memory to decode it\n"
+    assert [line[:5] for line in ended.stdout.splitlines()] == ["x.png"] * 2
+
+
 @pytest.mark.parametrize("words", [(), ("--json",), ("--check",)])
 def test_a_reader_that_leaves_ends_the_program_without_a_traceback(
     folder: Path, words: tuple[str, ...]

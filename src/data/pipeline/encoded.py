@@ -114,7 +114,7 @@ def decoded_by(
             if not _takes(content, decoder, rule):
                 return None
             return predict_images.preprocess(_read(content, decoder, rule), rule)
-        except MissingDecoderError:
+        except (MissingDecoderError, MemoryError):
             raise
         except Exception as error:  # a damaged file can make a decoder raise anything
             name = images.images.name(int(images.indices[position]))
@@ -189,6 +189,8 @@ def _require_readable(content: bytes, name: str) -> None:
         predict_images.read_image(io.BytesIO(content))
         with Image.open(io.BytesIO(content), formats=predict_images.formats()):
             pass
+    except MemoryError:
+        raise
     except Exception as error:  # a damaged file can make a decoder raise anything
         raise UnreadableImageError.of(name, str(error)) from error
 

@@ -79,6 +79,7 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
             because libjpeg leaves out the high frequencies.
 
     Raises:
+        MemoryError: there is not enough memory to decode the file, which may be sound.
         OSError: the disk fails or does not answer, or too many files are open. It has the path.
         UnreadableImageError: the file is not a whole image that Pillow can decode, has more
             pixels than ``MOST_PIXELS`` or a side above ``LONGEST_SIDE``, or pixels of an unknown
@@ -98,6 +99,8 @@ def read_image(path: str | Path, at_least: int | None = None) -> Image.Image:
             turned.info[REMARK] = remark  # always: a text in a file may have the same key
             return turned
     except Exception as error:  # a damaged file can make a decoder raise anything
+        if os_errors.is_out_of_memory(error):
+            raise MemoryError(f"{path} cannot be decoded in the memory that is left") from error
         if isinstance(error, OSError) and error.errno in _OF_THE_SYSTEM:
             # An error of read() has no path, and a DataLoader worker hands the text over only.
             raise OSError(error.errno, error.strerror, str(path)) from error
@@ -117,6 +120,8 @@ def orientation(image: Image.Image) -> object:
     """Return the EXIF orientation; None if there is none, or the EXIF data are damaged."""
     try:
         return image.getexif().get(ORIENTATION)
+    except MemoryError:
+        raise
     except Exception:  # Pillow raises SyntaxError, struct.error and more; the pixels are sound
         return None
 
