@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
 
 if TYPE_CHECKING or __package__:  # a part of a package
     from . import jpeg_decoders
@@ -30,6 +30,8 @@ RESAMPLING = {"bilinear": Image.Resampling.BILINEAR, "bicubic": Image.Resampling
 
 MOST_PIXELS = 178_956_970  # limit against decompression bombs
 LONGEST_SIDE = 1 << 20
+LEAST_TEXT = 1 << 20  # Pillow's limit of the bytes of one text or colour profile in a PNG
+MOST_TEXT = 1 << 24  # ours
 LONGEST_RATIO = 32  # of an image's sides: the ends of a longer one are cut off before the resizing
 # The header of each has the size of its pixels. Others start programs (EPS), open what is inside by
 # every plugin (IPTC), hold an image of another size (ICO, ICNS, BLP), or are rare.
@@ -133,7 +135,18 @@ def formats() -> tuple[str, ...]:
     with contextlib.suppress(ImportError):
         importlib.import_module("pillow_heif").register_heif_opener()
     Image.init()
+    allow_long_texts()
     return tuple(name for name in Image.ID if name in DECODED)
+
+
+def allow_long_texts() -> None:
+    """Let Pillow open a PNG with a text or colour profile of up to ``MOST_TEXT`` bytes.
+
+    It would refuse the whole image, though none of them is used. A limit that another part of the
+    program has set stays, and so does that of all texts of a file, 64 MiB.
+    """
+    if PngImagePlugin.MAX_TEXT_CHUNK == LEAST_TEXT:
+        PngImagePlugin.MAX_TEXT_CHUNK = MOST_TEXT
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from src.bundle import packages
 from src.bundle.stage import CONTENTS
@@ -111,6 +111,16 @@ def test_a_file_name_that_is_no_text_is_printed_as_an_escape(folder: Path, tmp_p
     first, second = ended.stdout.decode().splitlines()
     assert r"/\udcff.png: 猫" in first
     assert second.startswith("x.png: 猫")
+
+
+def test_a_png_with_a_long_text_is_answered(folder: Path, tmp_path: Path) -> None:
+    texts = PngImagePlugin.PngInfo()
+    texts.add_text("layers", "x" * 3_000_000, zip=True)
+    path = tmp_path / "large.png"
+    Image.new("RGB", (9, 9)).save(path, icc_profile=bytes(2_000_000), pnginfo=texts)
+    ended = classify(folder, path)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+    assert "large.png: 猫" in ended.stdout.decode()
 
 
 def test_an_image_that_does_not_fit_into_memory_costs_no_other_answer(

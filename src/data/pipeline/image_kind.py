@@ -11,6 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from src.shipped.predict_images import allow_long_texts
+
 # Formats that are decoded. Their plugins read the size of the pixels from the header, so a limit on
 # it holds before they are decoded. Not among them, of the formats that Pillow knows:
 # - EPS, which starts Ghostscript; BUFR, GRIB, HDF5, MPEG and WMF, which need another program.
@@ -89,6 +91,7 @@ def formats() -> tuple[str, ...]:
     # limits itself.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     Image.init()
+    allow_long_texts()
     return tuple(name for name in Image.ID if name in DECODED)
 
 
