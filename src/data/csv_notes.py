@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 
-from src.data.classes import mirrored_names, similar_names
+from src.data.classes import alike, mirrored_names, similar_names
 from src.data.csv_lines import CSVLines
 from src.data.pipeline.image_kind import ending_of, endings
 from src.data.pipeline.split import Split
 from src.errors import one_line
 from src.system import quoting
+
+# Separators of the labels of one image, as tables of competitions and spreadsheets have them.
+_BETWEEN_LABELS = (" ", ",", ";", "[|]", "[ ,;|]")
 
 
 def notes(
@@ -54,6 +58,15 @@ def notes(
             f"{len(labels)} images have more than one label, such as {name}: "
             f"{', '.join(sorted(labels[name]))}"
         )
+    combined = _combined(class_names)
+    several = {name for name, line in zip(names, read.lines, strict=True) if line.label in combined}
+    if several:
+        label = next(line.label for line in read.lines if line.label in combined)
+        found.append(
+            f"{len(several)} images have a label of several classes, such as {label!r} of "
+            f"{' and '.join(combined[label])}: each combination is a class of its own, because an "
+            "image has one class"
+        )
     kept_together = [(names, "images")]
     if group_column is not None:
         kept_together.append(
@@ -69,6 +82,18 @@ def notes(
             )
     found += [*similar_names(class_names), *mirrored_names(class_names)]
     return [one_line(note) for note in found]
+
+
+def _combined(class_names: Sequence[str]) -> dict[str, list[str]]:
+    """Return the classes whose names are those of other classes with separators between them."""
+    known = {alike(name): name for name in class_names}
+    combined: dict[str, list[str]] = {}
+    for name in class_names:
+        for separator in _BETWEEN_LABELS:
+            parts = {alike(part) for part in re.split(separator, name)} - {""}
+            if len(parts) > 1 and parts <= known.keys():
+                combined[name] = [known[part] for part in sorted(parts)]
+    return combined
 
 
 def _several(keys: Iterable[str], values: Iterable[Hashable]) -> dict[str, set[str]]:

@@ -467,3 +467,46 @@ def test_many_classes_of_one_image_are_counted(tmp_path: Path) -> None:
     data = listed(tmp_path, *(f"cat/{number}.png,label {number}" for number in range(8)))
     with pytest.raises(UsageError, match=r"too few of label 0, .*label 4, 3 more classes; add"):
         data.count("train")
+
+
+# A label, the other classes, and the classes of which it consists.
+COMBINED = {
+    "scab frog_eye_leaf_spot": ("scab frog_eye_leaf_spot", "frog_eye_leaf_spot and scab"),
+    "scab,rust": ("scab rust", "rust and scab"),
+    "scab, leaf rust": ("scab leaf_rust", ""),
+    "rust; scab": ("scab rust", "rust and scab"),
+    "rust|scab|mildew": ("rust scab mildew", "mildew and rust and scab"),
+    "rust | scab": ("rust scab", "rust and scab"),
+    "Rust SCAB": ("rust scab", "rust and scab"),
+    "rust scab;": ("rust scab", "rust and scab"),
+    "2 10": ("2 10 3", "10 and 2"),
+    "rust;;scab": ("rust scab", "rust and scab"),
+    "rust, scab mildew": ("rust scab mildew", "mildew and rust and scab"),
+    "leaf rust, scab": ("leaf-rust scab", ""),
+    "rust_scab": ("rust scab", ""),
+    "rust scab": ("rust", ""),
+    "rust rust": ("rust scab", ""),
+    "leaf rust": ("rust scab", ""),
+    " ": ("rust scab", ""),
+}
+
+
+@pytest.mark.parametrize("label", COMBINED)
+def test_labels_that_combine_others_are_told(label: str, tmp_path: Path) -> None:
+    others, parts = COMBINED[label]
+    photos(tmp_path, 20)
+    labels = [*others.split(), *[label.strip() or "nothing"] * 3]
+    lines = [f'"cat/{number}.png";"{labels[number % len(labels)]}"' for number in range(20)]
+    lines.append(lines[-1])
+    (tmp_path / "labels.csv").write_text("\n".join(["path;label", *lines]))
+    data = CSVFile(str(tmp_path / "labels.csv"), image_size=8, num_workers=0)
+    told = [note for note in data.notes if "several classes" in note]
+    count = sum(labels[number % len(labels)] == label for number in range(20))
+    assert told == (
+        [
+            f"{count} images have a label of several classes, such as {label!r} of {parts}: each "
+            "combination is a class of its own, because an image has one class"
+        ]
+        if parts
+        else []
+    )
