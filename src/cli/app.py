@@ -259,7 +259,7 @@ class CLI(SubcommandCLI):
         self._get(self.config_init, "twin").require_success()
 
     def before_validate(self) -> None:
-        run_splits.adopt(self.datamodule, self.config_init[self.subcommand].ckpt_path, None)
+        run_splits.adopt_to_evaluate(self.datamodule, str(self.subcommand), self.config_init)
         self._require_fitting_images(1, training=False)
 
     before_test = before_predict = before_validate

@@ -57,11 +57,6 @@ class Dataset(ABC):
         return None
 
     @property
-    def has_test(self) -> bool:
-        """True if the data set itself says which images are the test split."""
-        return True
-
-    @property
     @abstractmethod
     def class_names(self) -> list[str]:
         """The classes in label order, if possible without loading any image."""
@@ -73,6 +68,14 @@ class Dataset(ABC):
         Args:
             split_seed: seed of the splits that the data set does not define itself.
         """
+
+    def named_splits(self) -> Parts[LabelledImages] | None:
+        """Return all images by the splits that the data set itself names; nothing is drawn.
+
+        All are ``train`` if it names none. None if an evaluation may use what :meth:`load` draws,
+        as that of a published data set.
+        """
+        return None
 
     @abstractmethod
     def augmentation(self, preprocessing: Preprocessing) -> v2.Transform:

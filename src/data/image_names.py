@@ -24,9 +24,15 @@ class ImageNames:
 
     Args:
         folder: folder of the data set.
+        recorded_in: folder that recorded names are relative to, if it is known. Where it holds
+            ``folder`` or is in it, names are those of the real files, so that an image has one
+            name in both; else recorded names are taken to be relative to ``folder``.
     """
 
     folder: Path
+    recorded_in: Path | None = None
+    by_files: bool = field(init=False)  # False if recorded images are known by their names only
+    _is_elsewhere: bool = field(init=False)  # the folder of the record is above or below
     _beginnings: tuple[str, ...] = field(init=False)  # of the images' paths, with a separator
     _real: str = field(init=False)
     _real_folders: dict[str, str] = field(init=False, default_factory=dict)  # relative to _real
@@ -35,6 +41,11 @@ class ImageNames:
         self._real = os.path.realpath(self.folder)
         places = (os.fspath(self.folder), os.path.abspath(self.folder), self._real)  # noqa: PTH100
         self._beginnings = tuple(os.path.join(place, "") for place in places)  # noqa: PTH118
+        self._is_elsewhere = self.by_files = False
+        if self.recorded_in is not None and self.recorded_in.is_dir():
+            former = os.path.realpath(self.recorded_in)
+            self.by_files = former == self._real or _are_nested(former, self._real)
+            self._is_elsewhere = self.by_files and former != self._real
 
     def of(self, paths: Iterable[str]) -> list[str]:
         """Return the name of each image.
@@ -52,7 +63,8 @@ class ImageNames:
         Args:
             paths: paths from the working folder.
         """
-        return [self._name(path) for path in paths]
+        name = self._file_name if self._is_elsewhere else self._name
+        return [name(path) for path in paths]
 
     def recorded(self, splits: dict[str, list[str]]) -> dict[str, list[str]]:
         """Return recorded names in the spelling of :meth:`of`.
@@ -62,17 +74,19 @@ class ImageNames:
         Args:
             splits: names by split.
         """
-        if not any(_is_other_spelling(name) for names in splits.values() for name in names):
+        is_other = any(_is_other_spelling(name) for names in splits.values() for name in names)
+        if not is_other and not self._is_elsewhere:
             return splits
         names = iter(_numbered([self._recorded(name) for part in splits.values() for name in part]))
         return {split: [next(names) for _ in part] for split, part in splits.items()}
 
     def _recorded(self, name: str) -> str:
-        if not _is_other_spelling(name):
+        if not _is_other_spelling(name) and not self._is_elsewhere:
             return name
         number = _NUMBER.search(name)
-        path = os.path.join(self.folder, _NUMBER.sub("", name))  # noqa: PTH118
-        return self._name(path) + (number[0] if number else "")
+        folder = self.recorded_in if self._is_elsewhere and self.recorded_in else self.folder
+        [found] = self.repeating([os.path.join(folder, plain(name))])  # noqa: PTH118
+        return found + (number[0] if number else "")
 
     def _name(self, path: str) -> str:
         for beginning in self._beginnings:
@@ -85,6 +99,10 @@ class ImageNames:
                 break  # after a link, .. leads elsewhere
         return self._real_name(path)
 
+    def _file_name(self, path: str) -> str:
+        """Return the name of a file that links to it share."""
+        return self._real_name(os.path.realpath(path) if os.path.islink(path) else path)  # noqa: PTH114
+
     def _real_name(self, path: str) -> str:
         """Return the name of a file by the real path of its folder."""
         folder, file = os.path.split(path)
@@ -96,9 +114,20 @@ class ImageNames:
         return _composed(_slashed(name))
 
 
+def plain(name: str) -> str:
+    """Return the name of an image without the number of one that is listed again."""
+    return _NUMBER.sub("", name)
+
+
 def shown(name: str) -> str:
     """Return a name for a message, with the number of an image that is listed again."""
     return _NUMBER.sub(r" (\1)", name)
+
+
+def _are_nested(one: str, other: str) -> bool:
+    """Return True if one of two folders is in the other."""
+    inner, outer = max(one, other, key=len), min(one, other, key=len)
+    return inner.startswith(os.path.join(outer, ""))  # noqa: PTH118
 
 
 def _numbered(names: Sequence[str]) -> list[str]:

@@ -86,9 +86,8 @@ class ImageDataModule(LightningDataModule):
 
     def load(self) -> Parts[LabelledImages]:
         """Return the images of each split, and the positions of the split among them, (n,)."""
-        parts = self.source.load(self.loading.split_seed)
-        folder = self.source.own_folder
-        return self.pinned.applied(parts, folder, self.class_names) if self.pinned else parts
+        seed = self.loading.split_seed
+        return self.pinned.applied(self.source, seed) if self.pinned else self.source.load(seed)
 
     def loaded(self) -> Parts[LabelledImages]:
         """Return what :meth:`load` does, without loading again what is there."""
@@ -258,7 +257,8 @@ class ImageDataModule(LightningDataModule):
     def _part(self, split: Split) -> tuple[LabelledImages, NDArray[np.int64]]:
         if self._parts is None:
             parts = self.load()
-            require_trained(parts, self.class_names)
+            if self.pinned is None or self.pinned.evaluated is None:
+                require_trained(parts, self.class_names)
             self._parts = parts
             if self.loading.on_error == "skip":
                 self._left_out += leave_out_unreadable(parts)

@@ -15,18 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
-from src.data.image_names import ImageNames, shown
+from src.data.dataset import Dataset
+from src.data.image_names import ImageNames, plain, shown
 from src.data.pipeline.dataset import LabelledImages
 from src.data.pipeline.image_files import ImageFiles
-from src.data.pipeline.split import SPLITS, Parts
+from src.data.pipeline.split import SPLITS, Parts, Split
+from src.data.unseen_images import Files, Names, seen_by, unseen
 from src.errors import UsageError, one_line
 from src.run import class_names
 from src.run.split_record import SplitRecord
 
 _LEAST_PRESENT = 0.5  # share of a split's images; below it, these are other images
 _REMEDY = "put the folder back as it was, or train again"
-
-Names = dict[str, list[str]]  # of the images of each split
 
 
 def record_of(parts: Parts[LabelledImages], folder: Path, classes: Sequence[str]) -> SplitRecord:
@@ -37,11 +37,7 @@ def record_of(parts: Parts[LabelledImages], folder: Path, classes: Sequence[str]
         folder: folder of the data set, to which the names are relative.
         classes: the class names in label order.
     """
-    names = {id(images): _names(images, folder) for images, _ in parts.values()}
-    splits = {
-        split: [names[id(images)][index] for index in indices.tolist()]
-        for split, (images, indices) in parts.items()
-    }
+    splits = _names_by_split(parts, ImageNames(folder))
     return SplitRecord(list(classes), {split: splits[split] for split in SPLITS})
 
 
@@ -52,79 +48,111 @@ class PinnedSplits:
     Args:
         record: the splits of the training.
         strict: refuse other classes and other images; if False, use them as they are.
-        takes_all: evaluate all images of another data set, not a part that is drawn.
+        evaluated: the split of an evaluation, which takes all images of another data set that were
+            not trained on; None for a training, which draws splits.
+        trained_in: folder that the recorded names are relative to, if the images may be in another.
         notes: lines for the user about the differences, once the splits are applied.
         is_applied: False if the images are others, which have splits of their own.
     """
 
     record: SplitRecord
     strict: bool = True
-    takes_all: bool = False
+    evaluated: Split | None = None
+    trained_in: Path | None = None
     notes: list[str] = field(default_factory=list)
     is_applied: bool = field(init=False, default=True)
     _parts: Parts[LabelledImages] | None = field(init=False, default=None, repr=False)
 
-    def applied(
-        self, parts: Parts[LabelledImages], folder: Path | None, classes: Sequence[str]
-    ) -> Parts[LabelledImages]:
+    def applied(self, source: Dataset, split_seed: int) -> Parts[LabelledImages]:
         """Return the recorded splits, without images that were added since.
 
         They are found once: a data set lists its images once, and a million names take seconds.
 
         Args:
-            parts: the splits as they are drawn now.
-            folder: folder of the data set; None if its images cannot change.
-            classes: the present class names in label order.
+            source: the data set as it is now.
+            split_seed: seed of the splits that are drawn now.
 
         Raises:
-            UsageError: the classes are others, or more than half of a split's images are missing.
+            UsageError: the classes are others, more than half of a split's images are missing, or
+                an evaluation has no image that was not trained on.
         """
+        folder = source.own_folder
         if folder is None:
-            return parts
+            return source.load(split_seed)  # its images cannot change
         if self._parts is None:
-            self._parts = self._found(parts, folder, classes)
+            if self.strict:
+                class_names.require_same(self.record.class_names, source.class_names)
+            names = ImageNames(folder, self.trained_in)
+            find = self._of_training if self.evaluated is None else self._of_evaluation
+            self._parts = find(source, split_seed, names, names.recorded(self.record.splits))
         return dict(self._parts)
 
-    def _found(
-        self, parts: Parts[LabelledImages], folder: Path, classes: Sequence[str]
+    def _of_training(
+        self, source: Dataset, split_seed: int, names: ImageNames, recorded: Names
     ) -> Parts[LabelledImages]:
-        if self.strict:
-            class_names.require_same(self.record.class_names, classes)
-        recorded = ImageNames(folder).recorded(self.record.splits)
-        now = record_of(parts, folder, classes).splits
+        parts = source.load(split_seed)
+        now = _names_by_split(parts, names)
         if now == recorded:
             return parts
-        files = _files(parts, folder)
-        for split, names in recorded.items():
-            present = sum(name in files for name in names)
-            if present and present >= _LEAST_PRESENT * len(names):
-                continue
-            if self.strict:
-                raise UsageError(
-                    "data",
-                    expected=f"the {len(names)} {split} images of the training in {folder}",
-                    found=f"{present} of them",
-                    remedy=_REMEDY,
-                )
+        files = _files(parts, names)
+        split = _lacking(recorded, files)
+        if split is None:
+            self._describe(recorded, files, now)
+            return _selected(recorded, files)
+        if self.strict:
+            raise UsageError(
+                "data",
+                expected=f"the {len(recorded[split])} {split} images of the training in "
+                f"{names.folder}",
+                found=f"{_present(recorded[split], files)} of them",
+                remedy=_REMEDY,
+            )
+        self.is_applied = False
+        note = f"{names.folder} does not hold the images of the training: its splits are new"
+        seen = seen_by(recorded, "test")
+        if repeated := sum(plain(name) in seen for name in now["test"]):
+            note += (
+                f", and {repeated} of its {len(now['test'])} test images were among those that "
+                "the checkpoint was trained or validated on"
+            )
+        self.notes = [one_line(note)]
+        return parts
+
+    def _of_evaluation(
+        self, source: Dataset, split_seed: int, names: ImageNames, recorded: Names
+    ) -> Parts[LabelledImages]:
+        own = source.named_splits() or source.load(split_seed)
+        files = _files(own, names)
+        split = self.evaluated or "test"
+        if _lacking(recorded, files) is not None:
             self.is_applied = False
-            if self.takes_all and not any(each in files for each in chain(*recorded.values())):
-                images, _ = parts["test"]
-                everything = np.arange(len(images.targets))
-                self.notes = [
-                    one_line(f"{folder} has no image of the training: all {len(everything)} count")
-                ]
-                return {**parts, "val": (images, everything), "test": (images, everything)}
-            self.notes = [
-                one_line(f"{folder} does not hold the images of the training: its splits are new")
-            ]
+            parts, line = unseen(_names_by_split(own, names), files, names, recorded, split)
+            self.notes = [line]
             return parts
-        difference = _difference(recorded, now)
+        try:
+            drawn = source.load(split_seed)
+        except UsageError:  # too few images are left to draw splits, which are not needed
+            drawn = own
+        self._describe(recorded, files, _names_by_split(drawn, names))
+        parts = _selected(recorded, files)
+        if not names.by_files:
+            count = len(parts[split][1])
+            line = "its images are taken for those of the training by their names"
+            self.notes.append(one_line(f"{names.folder}: {line}: {count} of {len(files)} count"))
+        return parts
+
+    def _describe(self, recorded: Names, files: Files, now: Names) -> None:
+        difference = _difference(recorded, files, now)
         self.notes = [f"the splits are those of the training: {difference}"] if difference else []
-        return _selected(recorded, files)
 
 
-def _names(images: LabelledImages, folder: Path) -> list[str]:
-    return ImageNames(folder).of(_paths(images))
+def _names_by_split(parts: Parts[LabelledImages], names: ImageNames) -> dict[str, list[str]]:
+    """Return the names of the images of each split, in their order."""
+    by_source = {id(images): names.of(_paths(images)) for images, _ in parts.values()}
+    return {
+        split: [by_source[id(images)][index] for index in indices.tolist()]
+        for split, (images, indices) in parts.items()
+    }
 
 
 def _paths(images: LabelledImages) -> Sequence[str]:
@@ -133,17 +161,32 @@ def _paths(images: LabelledImages) -> Sequence[str]:
     return [images.name(index) for index in range(len(images.targets))]
 
 
-def _files(parts: Parts[LabelledImages], folder: Path) -> dict[str, tuple[str, int]]:
+def _files(parts: Parts[LabelledImages], names: ImageNames) -> Files:
     """Return the path and the label of every image of the data set, by its name."""
     sources = {id(images): images for images, _ in parts.values()}
     files: dict[str, tuple[str, int]] = {}
     for images in sources.values():
-        places = zip(_paths(images), images.targets.tolist(), strict=True)
-        files.update(zip(_names(images, folder), places, strict=True))
+        paths = _paths(images)
+        files.update(
+            zip(names.of(paths), zip(paths, images.targets.tolist(), strict=True), strict=True)
+        )
     return files
 
 
-def _selected(recorded: Names, files: dict[str, tuple[str, int]]) -> Parts[LabelledImages]:
+def _present(names: Sequence[str], files: Files) -> int:
+    return sum(name in files for name in names)
+
+
+def _lacking(recorded: Names, files: Files) -> str | None:
+    """Return the first split that has too few of its images to be that of the training."""
+    for split, names in recorded.items():
+        present = _present(names, files)
+        if not present or present < _LEAST_PRESENT * len(names):
+            return split
+    return None
+
+
+def _selected(recorded: Names, files: Files) -> Parts[LabelledImages]:
     """Return the recorded images that are there, in the order of the record."""
     names = [[name for name in recorded[split] if name in files] for split in SPLITS]
     found = [files[name] for part in names for name in part]
@@ -155,16 +198,16 @@ def _selected(recorded: Names, files: dict[str, tuple[str, int]]) -> Parts[Label
     }
 
 
-def _difference(recorded: Names, now: Names) -> str:
+def _difference(recorded: Names, files: Files, now: Names) -> str:
     """Describe the images that were added, are missing or would move; empty without any."""
-    before, after = ({*chain(*splits.values())} for splits in (recorded, now))
-    added = [name for name in chain(*now.values()) if name not in before]
-    missing = [name for name in chain(*recorded.values()) if name not in after]
+    before = {*chain(*recorded.values())}
+    added = [name for name in files if name not in before]
+    missing = [name for name in chain(*recorded.values()) if name not in files]
     counts = (("newer images are left out", added), ("images are missing", missing))
     lines = [f"{len(names)} {text} ({_places(names)})" for text, names in counts if names]
     if lines:  # an image more can move many others, which says nothing
         return "; ".join(lines)
-    moved = sum(len({*recorded[split]} - {*now[split]}) for split in SPLITS)
+    moved = sum(len({*recorded[split]} - {*now.get(split, recorded[split])}) for split in SPLITS)
     return f"{moved} images would be in another one now" if moved else ""
 
 

@@ -416,7 +416,9 @@ def test_an_evaluation_takes_all_images_of_another_set_and_says_so(
     everything = sorted(chain(*names(ImageFolder(str(other), **OPTIONS)).values()))
     assert len(everything) == 18
     assert sorted(names(data)["test"]) == sorted(names(data)["val"]) == everything
-    assert data.notes == [f"{other} has no image of the training: all 18 count"]
+    assert data.notes == [
+        f"{other}: no image has the name of one of the training or validation images: all 18 count"
+    ]
     with pytest.raises(UsageError, match="found 0 of them"):
         resumed(run, other, run)
 
@@ -427,52 +429,6 @@ def test_a_training_on_another_set_draws_its_splits(photos: Path, other: Path) -
     data = resumed(run, other, later)
     assert names(data) == names(ImageFolder(str(other), **OPTIONS))
     assert data.notes == [f"{other} does not hold the images of the training: its splits are new"]
-
-
-def test_another_set_with_an_image_of_the_training_is_not_taken_whole(
-    photos: Path, other: Path
-) -> None:
-    run = of_folder(photos)
-    shutil.copy(photos / "cat" / "00.png", other / "cat")
-    data = resumed(run, other, None)
-    assert names(data) == names(ImageFolder(str(other), **OPTIONS))
-    assert data.notes == [f"{other} does not hold the images of the training: its splits are new"]
-
-
-def test_the_test_images_that_another_set_names_are_those(photos: Path, other: Path) -> None:
-    run = of_folder(photos)
-    for split in ("train", "test"):
-        shutil.copytree(other, photos.parent / "laid out" / split)
-    data = resumed(run, photos.parent / "laid out", None)
-    assert data.count("test") == 18
-
-
-@pytest.mark.parametrize("has_test", [True, False])
-def test_a_list_of_other_images_is_taken_whole_unless_it_names_a_test_split(
-    has_test: bool, photos: Path, other: Path
-) -> None:
-    run = of_folder(photos)
-    run.last_checkpoint.parent.mkdir()
-    lines = ["path,label,split"]
-    for number, path in enumerate(sorted(other.rglob("*.png"))):
-        split = "test" if has_test and number % 3 == 0 else "train"
-        lines.append(f"{path.relative_to(other)},{path.parent.name},{split}")
-    (other / "labels.csv").write_text("\n".join(lines))
-    data = CSVFile(str(other / "labels.csv"), **OPTIONS)
-    run_splits.adopt(data, str(run.last_checkpoint), None)
-    assert data.count("test") == (6 if has_test else 18)
-
-
-def test_a_network_of_a_published_set_is_evaluated_on_a_whole_folder(
-    photos: Path, other: Path
-) -> None:
-    run = begun(Digits, photos.parent)
-    assert split_record.read(run) is None
-    assert resumed(run, other, None).count("test") == 18
-    # An older run of the same kind that recorded no splits drew them.
-    run = of_folder(photos)
-    run.split_record.unlink()
-    assert resumed(run, photos, None).count("test") == 8
 
 
 def packed(content: bytes) -> bytes:

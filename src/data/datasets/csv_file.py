@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -29,6 +31,8 @@ _ELSEWHERE = (
     "set data.root to a folder that holds all images, where relative paths begin, or copy the "
     "files there"
 )
+
+_Read = TypeVar("_Read")
 
 
 @dataclass(eq=False)
@@ -81,10 +85,6 @@ class CSVDataset(Photographs):
     def own_folder(self) -> Path:
         return self.folder
 
-    @property
-    def has_test(self) -> bool:
-        return "test" in self._splits(as_before=self._is_earlier)
-
     @functools.cached_property
     def class_names(self) -> list[str]:
         names = {line.label for line in self._lines}
@@ -100,7 +100,7 @@ class CSVDataset(Photographs):
         return csv_notes.notes(
             self._read,
             self._names,
-            self._splits(as_before=self._is_earlier),
+            self._by_rules_of_its_time(self._splits),
             self.split_column,
             self.group_column,
             self.class_names,
@@ -112,26 +112,36 @@ class CSVDataset(Photographs):
         Raises:
             UsageError: a file is missing or outside of the root, or a line is incomplete.
         """
-        self._splits(as_before=self._is_earlier)
+        self._by_rules_of_its_time(self._splits)
         _ = self._images
 
     def load(self, split_seed: int) -> Parts[LabelledImages]:
         _ = self._images
+        return self._by_rules_of_its_time(functools.partial(self._drawn, split_seed))
+
+    def named_splits(self) -> Parts[LabelledImages]:
+        named = self._by_rules_of_its_time(self._named)
+        return {**named} if named else {"train": (self._images, np.arange(len(self._lines)))}
+
+    def _by_rules_of_its_time(self, read: Callable[[bool], _Read]) -> _Read:
+        """Read the splits by the present rules, or by those that the training had.
+
+        A training of an earlier version may have begun with splits that are refused now. Its
+        record replaces those that are drawn here.
+
+        Args:
+            read: takes ``as_before``, see :meth:`_drawn`.
+        """
         if not self.every_class:
-            return self._drawn(split_seed, as_before=True)
+            return read(True)
         try:
-            return self._drawn(split_seed, as_before=False)
+            return read(False)
         except UsageError:
             if self.is_new_training:
                 raise
-            # The training began by the rules of its time, and its record replaces this draw.
-            return self._drawn(split_seed, as_before=True)
+            return read(True)
 
-    @property
-    def _is_earlier(self) -> bool:
-        return not (self.every_class and self.is_new_training)
-
-    def _drawn(self, split_seed: int, *, as_before: bool) -> Parts[LabelledImages]:
+    def _drawn(self, split_seed: int, as_before: bool) -> Parts[LabelledImages]:
         """Return the splits.
 
         Args:
@@ -140,12 +150,7 @@ class CSVDataset(Photographs):
                 name of the option, as earlier versions did.
         """
         images = self._images
-        named = np.array(self._splits(as_before=as_before), dtype=object)
-        existing = {
-            split: (images, indices)
-            for split in SPLITS
-            if len(indices := np.flatnonzero(named == split))
-        }
+        existing = self._named(as_before)
         if existing and "train" not in existing:
             raise wrong(self.path, "images whose split is train", "none")
         shares = self.val_share, self.test_share
@@ -189,7 +194,16 @@ class CSVDataset(Photographs):
         """True if some images belong together: lines of one group, or of one image."""
         return self.group_column is not None or len(set(self._names)) < len(self._names)
 
-    def _splits(self, *, as_before: bool) -> list[Split | None]:
+    def _named(self, as_before: bool) -> Parts[ImageFiles]:
+        """Return the splits that the file names."""
+        named = np.array(self._splits(as_before), dtype=object)
+        return {
+            split: (self._images, indices)
+            for split in SPLITS
+            if len(indices := np.flatnonzero(named == split))
+        }
+
+    def _splits(self, as_before: bool) -> list[Split | None]:
         """Return the split that the file gives each line.
 
         Args:

@@ -50,10 +50,6 @@ class ImageFolderDataset(Photographs):
         return self.folder
 
     @property
-    def has_test(self) -> bool:
-        return "test" in self._layout.splits
-
-    @property
     def class_names(self) -> list[str]:
         return self._layout.class_names
 
@@ -71,11 +67,8 @@ class ImageFolderDataset(Photographs):
 
     def load(self, split_seed: int) -> Parts[LabelledImages]:
         files = self._files
-        existing: Parts[LabelledImages] = {
-            split: (images, np.arange(len(images.paths))) for split, images in files.items()
-        }
         return fill_in(
-            existing,
+            self.named_splits() if files else {},
             files["train"] if files else self._whole,
             self.val_share,
             self.test_share,
@@ -83,6 +76,10 @@ class ImageFolderDataset(Photographs):
             self.class_names,
             every_class=self.every_class,
         )
+
+    def named_splits(self) -> Parts[LabelledImages]:
+        files = self._files or {"train": self._whole}
+        return {split: (images, np.arange(len(images.paths))) for split, images in files.items()}
 
     @functools.cached_property
     def _layout(self) -> Layout:
