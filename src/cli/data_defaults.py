@@ -7,29 +7,36 @@ would resize images in another way, or test on images that were trained on, with
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from types import NoneType
 from typing import Any, get_args
+
+from jsonargparse import ArgumentParser
 
 from src.cli.pretrained_defaults import adopt_preprocessing, user_data_options
 from src.cli.run_selection import is_rank_zero
+from src.data.dataset_module import DatasetModule
+from src.data.loading import Loading
 from src.data.preprocessing import Interpolation, ResizeRule
-from src.data.restore import moved
-from src.errors import UsageError
+from src.data.restore import PATHS, moved
+from src.errors import UsageError, one_line
 from src.models import names
 from src.run import folder as runs
 from src.run.folder import Run
 
 _INPUT = ("image_size", "resize", "mean", "std", "interpolation", "crop_share")
-# They hold for the same data set. Splits of the user's own images are recorded with the run.
-_IMAGES = ("split_seed", "noise", "noise_seed", "train_images", "size")
+# Options that decide no image: those of all data sets but the seed, and places.
+_OTHERS = {option.name for option in fields(Loading)} - {"split_seed"} | {*PATHS, "verify"}
+_PLAIN = (str, int, float, NoneType)
 _WORDS = {"resize": get_args(ResizeRule), "interpolation": get_args(Interpolation)}
 
 
 def adopt(config: Any, subcommand: str, args: Sequence[str], presets: Path) -> None:
     """Take the options of published weights or of a checkpoint's training, where the user has none.
 
-    A training that goes on must have those of the checkpoint already: ``config.yaml`` shall name
-    what the user asked for.
+    A checkpoint that tells no options gets a line. A training that goes on must have those of the
+    checkpoint already: ``config.yaml`` shall name what the user asked for.
 
     Args:
         config: the parsed configuration of one subcommand; changed in place.
@@ -42,10 +49,13 @@ def adopt(config: Any, subcommand: str, args: Sequence[str], presets: Path) -> N
     """
     adopt_preprocessing(config, args, presets)
     run = _run_of(config)
-    if run is None:
+    stored = None if run is None else _stored(run)
+    if stored is None and subcommand != "fit":
+        _tell_unknown(config.ckpt_path, run)
+    if run is None or stored is None:
         return
     options = config.data.init_args
-    trained = _differing(config.data.class_path, options, run)
+    trained = _differing(config.data, *stored, has_record=run.split_record.is_file())
     if not trained:
         return
     if subcommand == "fit":
@@ -91,22 +101,75 @@ def _name(model: Any) -> str:
     return names.of_class(model.class_path.rpartition(".")[0], width)
 
 
-def _differing(class_path: str, options: Any, run: Run) -> dict[str, Any]:
-    """Return the run's values of the options that differ, as far as they can be options."""
+def _stored(run: Run) -> tuple[str, dict[str, Any]] | None:
+    """Return the data set of a run's training, and its options; None if they are not there."""
     try:
         data = run.read_config()["data"]
-        stored: Mapping[str, Any] = data["init_args"]
-        is_same = moved(str(data["class_path"])) == class_path
-        decisive = (*_INPUT, *(_IMAGES if is_same else ()))
-        found = {name: stored[name] for name in decisive if name in stored and name in options}
-    except (UsageError, KeyError, TypeError):  # the command that reads the run says what is wrong
-        return {}
-    values = {name: _plain(value) for name, value in found.items()}
+        options = data["init_args"]
+        return (moved(str(data["class_path"])), options) if isinstance(options, dict) else None
+    except (UsageError, KeyError, TypeError):
+        return None
+
+
+def _tell_unknown(path: str, run: Run | None) -> None:
+    """Say that an evaluation has the options of the command, if its checkpoint exists."""
+    if not is_rank_zero() or (run is None and not Path(path).is_file()):
+        return  # that there is no checkpoint is said later
+    reason = f"{path} is in no run folder" if run is None else f"{run.config} is damaged"
+    print(
+        one_line(
+            f"note: {reason}, so the input and the splits are those of the options, which may "
+            "differ from those of the training"
+        )
+    )
+
+
+def _differing(
+    data: Any, class_path: str, stored: Mapping[str, Any], *, has_record: bool
+) -> dict[str, Any]:
+    """Return the run's values of the options that differ, as far as they can be options.
+
+    The images and their splits are the same with the same options of the data set, and with the
+    seed of the splits. Splits that are recorded need no options.
+
+    Args:
+        data: the data set of the command.
+        class_path: that of the run.
+        stored: the options of the run.
+        has_record: the run has recorded its splits.
+    """
+    options = data.init_args
+    of_input = {name: _plain(stored[name]) for name in _INPUT if name in stored}
+    found = {name: value for name, value in of_input.items() if _is_possible(name, value)}
+    if class_path == data.class_path:
+        names = {"split_seed"} if has_record else stored.keys() - _OTHERS
+        for name in stored:
+            if name in names and name in options:
+                found[name] = _accepted(data, name, stored[name])
     return {
         name: value
-        for name, value in values.items()
-        if _is_possible(name, value) and value != _plain(options[name])
+        for name, value in found.items()
+        if name in options and _plain(value) != _plain(options[name])
     }
+
+
+def _accepted(data: Any, name: str, value: Any) -> Any:
+    """Return a value as an option of a data set has it; the present one if it may not have it."""
+    present = data.init_args[name]
+    if not all(
+        isinstance(part, _PLAIN) for part in (value if isinstance(value, list) else [value])
+    ):
+        return present  # a class path in it would be imported
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(DatasetModule, "data")
+    init_args = {**data.init_args.as_dict(), name: value}
+    try:
+        parsed = parser.parse_object(
+            {"data": {"class_path": data.class_path, "init_args": init_args}}
+        )
+    except Exception:  # a value can make the parser raise anything
+        return present
+    return parsed.data.init_args[name]
 
 
 def _plain(value: Any) -> Any:
@@ -114,7 +177,10 @@ def _plain(value: Any) -> Any:
 
 
 def _is_possible(name: str, value: Any) -> bool:
-    """Return True for a value that the option may have: somebody may have written the file."""
+    """Return True for a value that an option of the input may have.
+
+    Somebody may have written the file.
+    """
     if name in _WORDS:
         return value in _WORDS[name]
     if name in {"mean", "std"}:
@@ -134,4 +200,6 @@ def _written(value: Any) -> str:
     """Return a value as it is written behind ``option=``, without blanks."""
     if isinstance(value, list | tuple):
         return f"[{','.join(map(str, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return "null" if value is None else str(value)
