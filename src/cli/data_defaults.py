@@ -50,7 +50,7 @@ def adopt(config: Any, subcommand: str, args: Sequence[str], presets: Path) -> N
     adopt_preprocessing(config, args, presets)
     run = _run_of(config)
     stored = None if run is None else _stored(run)
-    if stored is None and subcommand != "fit":
+    if stored is None and subcommand != "fit" and config.ckpt_path:
         _tell_unknown(config.ckpt_path, run)
     if run is None or stored is None:
         return
