@@ -8,7 +8,7 @@ from typing import Any
 from src.data.images import ImageDataModule
 from src.data.pinned_splits import PinnedSplits, record_of
 from src.data.pipeline.split import SPLITS, Split
-from src.data.restore import moved
+from src.data.restore import data_of, moved
 from src.errors import UsageError
 from src.run import split_record, started_in
 from src.run.folder import Run, containing
@@ -38,11 +38,13 @@ def adopt(
     if origin is None:
         return
     record = split_record.read(origin)
-    is_new_set = trained is None and data.source.own_folder is not None
-    if record is None and is_new_set and _is_other(data, origin):
-        record = SplitRecord([], {split: [] for split in SPLITS})
     data.source.every_class = record is not None
     data.source.is_new_training = False
+    if record is None and trained is None and data.source.own_folder is not None:
+        record = _drawn_again(origin)
+        if record is None and _is_other(data, origin):
+            record = SplitRecord([], {split: [] for split in SPLITS})
+            data.source.every_class = True
     if record is None:
         return
     if trained is None:
@@ -89,6 +91,19 @@ def _folder_of(run: Run) -> Path | None:
     except (UsageError, KeyError, TypeError, AttributeError):  # the command that needs it says so
         pass
     return None
+
+
+def _drawn_again(run: Run) -> SplitRecord | None:
+    """Return the splits of an older run, which recorded none, if its folder is as it was.
+
+    Return None for images that cannot change, and where they are no longer to be found.
+    """
+    try:
+        data = data_of(run)
+        folder = data.source.own_folder
+        return record_of(data.load(), folder, data.class_names) if folder else None
+    except UsageError:  # those of the present data set are drawn, as they always were
+        return None
 
 
 def _is_other(data: ImageDataModule, origin: Run) -> bool:

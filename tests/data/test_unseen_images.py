@@ -355,6 +355,22 @@ def test_a_network_of_a_published_set_is_evaluated_on_a_whole_folder(photos: Pat
     assert evaluated(run, of(photos)).count("test") == 8
 
 
+def test_the_images_of_an_older_run_that_recorded_no_splits_are_known(
+    photos: Path, laid_out: Path
+) -> None:
+    run = of_folder(laid_out)
+    run.split_record.unlink()
+    with pytest.raises(UsageError, match="all of them training or validation images"):
+        evaluated(run, of(laid_out / "train"))
+    run = of_folder(photos)
+    before = names(of(photos))
+    run.split_record.unlink()
+    data = evaluated(run, of_list(listed(photos)))
+    assert {split: sorted(part) for split, part in names(data).items()} == before
+    moved = photos.rename(photos.with_name("moved"))
+    assert names(evaluated(run, of(moved))) == before
+
+
 @pytest.mark.parametrize("options", [{"root": 3}, {"root": ""}, {}, {"file": [1]}, "x", None])
 def test_a_run_that_does_not_name_its_folder_is_evaluated(photos: Path, options: object) -> None:
     run = of_folder(photos)
