@@ -126,6 +126,8 @@ class PinnedSplits:
         split = self.evaluated or "test"
         if _lacking(recorded, files) is not None:
             self.is_applied = False
+            source.every_class = source.is_new_training = True  # by the rules of a new data set
+            own = source.named_splits() or own
             parts, line = unseen(_names_by_split(own, names), files, names, recorded, split)
             self.notes = [line]
             return parts

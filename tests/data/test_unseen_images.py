@@ -299,6 +299,23 @@ def test_a_column_of_splits_is_the_same_one_in_an_evaluation(photos: Path, colum
     assert data.count("test") == 4
 
 
+@pytest.mark.parametrize("is_older", [True, False])
+def test_the_column_of_splits_of_another_list_is_read_as_for_a_training(
+    photos: Path, is_older: bool
+) -> None:
+    run = of_folder(photos)
+    if is_older:
+        run.split_record.unlink()
+    other = other_set(photos.parent / "other", "train test")
+    path = with_splits(other, [(name, name.split("/")[0]) for name in pngs(other)], "Subset")
+    assert evaluated(run, of_list(path, split_column="subset")).count("test") == 4
+    with pytest.raises(UsageError, match="expected the column fold; found path, label, Subset"):
+        evaluated(run, of_list(path, split_column="fold"))
+    path.write_text(path.read_text().replace(",test", ",tset", 1))
+    with pytest.raises(UsageError, match="as split; found tset on line"):
+        evaluated(run, of_list(path, split_column="subset"))
+
+
 @pytest.mark.parametrize("kind", ["folder", "list"])
 @pytest.mark.parametrize("count", [1, 2])
 def test_another_set_of_few_images_is_evaluated(photos: Path, kind: str, count: int) -> None:
