@@ -11,6 +11,7 @@ import torchvision
 from torch import nn
 
 from src.errors import UsageError
+from src.models import torchvision_networks
 from src.models.network import NetworkSpec, count
 
 # Parameters and GMACs at 224x224 from torchvision's documentation.
@@ -20,21 +21,45 @@ PUBLISHED = {
     "densenet121": (7_978_856, 2.83),
     "efficientnet_b0": (5_288_548, 0.39),
     "convnext_tiny": (28_589_128, 4.46),
+    "vit_b_32": (88_224_232, 4.41),
 }
 
 
 @pytest.mark.parametrize("builder", PUBLISHED)
 def test_parameter_and_mac_counts_equal_the_published_ones(builder: str) -> None:
-    complexity = count(NetworkSpec(builder, 1000).build(), (3, 224, 224))
+    complexity = count(NetworkSpec(builder, 1000).outline(), (3, 224, 224))
     parameters, giga_macs = PUBLISHED[builder]
     assert complexity.parameters == parameters
     assert complexity.macs / 1e9 == pytest.approx(giga_macs, abs=0.011)
 
 
-def test_counting_does_not_change_the_network() -> None:
+def one_of_each_family() -> list[str]:
+    """Return one builder in each of torchvision's modules, which have other kinds of layers."""
+    builders = reversed(sorted(torchvision_networks.names()))
+    families = {torchvision.models.get_model_builder(name).__module__: name for name in builders}
+    return sorted(families.values())
+
+
+@pytest.mark.parametrize("builder", one_of_each_family())
+def test_every_kind_of_layer_is_counted_as_torchvision_does(builder: str) -> None:
+    weights = torchvision.models.get_model_weights(builder)["DEFAULT"]
+    side = weights.transforms().crop_size[0]
+    network = NetworkSpec.of(builder, 1000, side, {}).outline()
+    macs = count(network, (3, side, side)).macs
+    assert macs / 1e9 == pytest.approx(weights.meta["_ops"], abs=0.001)
+
+
+@pytest.mark.parametrize("is_fused", [True, False])
+def test_counting_does_not_change_the_network(is_fused: bool) -> None:
     network = NetworkSpec("resnet34", 3).build().train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    count(network, (3, 32, 32))
+    was_fused = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(is_fused)
+        count(network, (3, 32, 32))
+        assert torch.backends.mha.get_fastpath_enabled() is is_fused
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_fused)
     assert network.training
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
