@@ -123,6 +123,7 @@ class Classifier(LightningModule):
         self.stops_on_non_finite_loss = True
         self._epoch_loss = EpochMean()
         self.steps_ahead = 0  # of the schedule, after a resume
+        self.alteration = ""  # of the network against spec: src.models.altered_network
         self.val_metrics = classification_metrics(len(class_names), "val/")
         self.test_metrics = classification_metrics(len(class_names), "test/")
         self.val_loss, self.test_loss = MeanLoss(), MeanLoss()
@@ -244,6 +245,7 @@ class Classifier(LightningModule):
         checkpoint["lightship"] = {
             "model": self.name,
             "network": self.spec.to_dict(),
+            "alteration": self.alteration,
             "class_names": self.class_names,
             "pretrained": self.pretrained,
         }

@@ -35,7 +35,7 @@ def test_parameter_and_mac_counts_equal_the_published_ones(builder: str) -> None
 
 def one_of_each_family() -> list[str]:
     """Return one builder in each of torchvision's modules, which have other kinds of layers."""
-    builders = reversed(sorted(torchvision_networks.names()))
+    builders = sorted(torchvision_networks.names(), reverse=True)
     families = {torchvision.models.get_model_builder(name).__module__: name for name in builders}
     return sorted(families.values())
 
