@@ -101,7 +101,7 @@ class Checkpoint:
         """
         if self.alteration:
             raise altered_network.refusal(
-                self.spec.builder, f"{self.path}, where {self.alteration}", " and train again"
+                self.spec.builder, f"{self.path}, where {self.alteration}", ", and train again"
             )
 
     def network(self) -> nn.Module:

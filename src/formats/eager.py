@@ -35,7 +35,7 @@ for name, value in model.state_dict().items():
 _LINES_OF_LIBRARIES = {
     "timm": "import timm\n"
     'model = timm.create_model(network["builder"].removeprefix("timm/"), **network["options"])',
-    "own": "from src.models.builders import construct  # in the folder of Lightship\n"
+    "own": "from src.models.builders import construct  # needs PYTHONPATH=FOLDER_OF_LIGHTSHIP\n"
     'model = construct(network["builder"], network["options"])',
 }
 
