@@ -97,7 +97,7 @@ def test_a_changed_network_that_was_trained_without_exports_is_refused_by_a_late
         assert checkpoint.alteration == ""
         checkpoint.require_unaltered()
         return
-    with pytest.raises(UsageError, match=r"maxpool is Identity.*src/models/own/.*, and train again"):
+    with pytest.raises(UsageError, match=r"maxpool is Identity.*models/own/.*, and train again"):
         stage.export_run(
             Run(tmp_path), checkpoint, cast("Any", None), ExportOptions(), lambda *_: None
         )
