@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
@@ -27,7 +28,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("builder", PUBLISHED)
 def test_parameter_and_mac_counts_equal_the_published_ones(builder: str) -> None:
-    complexity = count(NetworkSpec(builder, 1000).outline(), (3, 224, 224))
+    complexity = count(NetworkSpec(builder, 1000).build(), (3, 224, 224))
     parameters, giga_macs = PUBLISHED[builder]
     assert complexity.parameters == parameters
     assert complexity.macs / 1e9 == pytest.approx(giga_macs, abs=0.011)
@@ -47,6 +48,36 @@ def test_every_kind_of_layer_is_counted_as_torchvision_does(builder: str) -> Non
     network = NetworkSpec.of(builder, 1000, side, {}).outline()
     macs = count(network, (3, side, side)).macs
     assert macs / 1e9 == pytest.approx(weights.meta["_ops"], abs=0.001)
+
+
+class Attention(nn.Module):
+    """Attention between the rows of an image."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        rows = images.mean(1)
+        if isinstance(self.layer, nn.MultiheadAttention):
+            return self.layer(rows, rows, rows, need_weights=False)[0]
+        return self.layer(rows)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.MultiheadAttention(16, 2, batch_first=True),
+        lambda: nn.TransformerEncoderLayer(16, 2, 8, batch_first=True),
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 8, batch_first=True), 1),
+    ],
+)
+def test_attention_is_counted_where_torch_would_fuse_it(make: Callable[[], nn.Module]) -> None:
+    # Rows of 16 values: three projections and an output, then scores and their sums.
+    attention = 4 * 16 * 16 * 16 + 2 * 16 * 16 * 16
+    layer = make()
+    behind = 0 if isinstance(layer, nn.MultiheadAttention) else 2 * 16 * 16 * 8
+    assert count(Attention(layer), (3, 16, 16)).macs == attention + behind
 
 
 @pytest.mark.parametrize("is_fused", [True, False])
