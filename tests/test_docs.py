@@ -86,8 +86,10 @@ def missing_files(text: str) -> list[str]:
 
 
 def is_of_library(name: str) -> bool:
-    """Return True for a network of torchvision, NAME, and any name of the optional timm."""
+    """Return True for a network of torchvision, NAME, an example, and any name of optional timm."""
     library, _, network = name.partition("/")
+    if library == "own":
+        return network == "NAME" or f"src/models/own/{network}.py" in example_files()
     known = [*torchvision_networks.names(), "NAME"]
     return library == "timm" or (library == "torchvision" and network.partition(".")[0] in known)
 

@@ -10,9 +10,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from src.callbacks.checkpoint import BestCheckpoint, LastCheckpoint
 from src.data.images import ImageDataModule
 from src.export.options import ExportOptions
-from src.export.preflight import preflight
+from src.export.preflight import preflight, random_images
 from src.export.source import Checkpoint
 from src.export.stage import export_run
+from src.models import altered_network
 from src.models.classifier import Classifier
 from src.report.sections import exported, health
 from src.report.writers import cards
@@ -35,7 +36,13 @@ class ExportCallback(Callback):
         self.preflight = preflight
         self.options = ExportOptions(**options)
 
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if stage == "fit" and _shards(trainer):
+            self._compare_networks(trainer, pl_module)
+
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not _shards(trainer):
+            self._compare_networks(trainer, pl_module)
         if not (self.enabled and self.preflight and trainer.is_global_zero):
             return
         model, data = _model_and_data(trainer, pl_module)
@@ -47,6 +54,22 @@ class ExportCallback(Callback):
                 data.preprocessing.facts(),
                 self.options,
                 report,
+                baseline=_baseline(trainer),
+            )
+
+    def _compare_networks(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Refuse a network that an export would not build again; without an export, record it."""
+        if not trainer.is_global_zero:
+            return
+        model, data = _model_and_data(trainer, pl_module)
+        images = random_images(2, data.preprocessing.input_shape, data.preprocessing.facts())
+        found = altered_network.difference(model, model.network, model.spec, images)
+        model.alteration = found or ""
+        if found and self.enabled:
+            raise altered_network.refusal(
+                model.spec.builder,
+                found,
+                ", or train without exports: export.enabled=false benchmark.enabled=false",
             )
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -111,6 +134,26 @@ def run_of(checkpoint: Path) -> Run:
 def data_of(trainer: Trainer) -> ImageDataModule:
     """Return the Trainer's data module."""
     return cast("ImageDataModule", cast("Any", trainer).datamodule)
+
+
+def _shards(trainer: Trainer) -> bool:
+    """Return True if a process holds all weights only before the strategy's own setup."""
+    return trainer.strategy.restore_checkpoint_after_setup
+
+
+def _baseline(trainer: Trainer) -> str | None:
+    """Return the format that others are compared with; None if nothing is measured."""
+    from src.callbacks.benchmark import BenchmarkCallback  # which imports this module
+
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    return next(
+        (
+            each.options.baseline
+            for each in callbacks
+            if isinstance(each, BenchmarkCallback) and each.enabled
+        ),
+        None,
+    )
 
 
 def _model_and_data(

@@ -12,7 +12,7 @@ from src.errors import UsageError
 from src.system import quoting
 
 MODEL = "model"
-_LIBRARIES = ("torchvision/", "timm/")
+_LIBRARIES = ("torchvision/", "timm/", "own/")
 _CONFIGURATIONS = (".yaml", ".yml", ".json")
 _LISTS = (".csv", ".tsv", ".txt")
 _CHECKPOINT = ".ckpt"
@@ -85,7 +85,7 @@ def require_name(configs: Path, group: str, value: str) -> None:
 
 
 def _unknown(configs: Path, group: str, name: str, remedy: str) -> UsageError:
-    libraries = ", torchvision/NAME or timm/NAME" if group == MODEL else ""
+    libraries = ", torchvision/NAME, timm/NAME or own/NAME" if group == MODEL else ""
     return UsageError(
         group,
         expected=f"one of {', '.join(names(configs, group))}{libraries}",
@@ -95,11 +95,13 @@ def _unknown(configs: Path, group: str, name: str, remedy: str) -> UsageError:
 
 
 def _in_library(name: str) -> str | None:
-    """Return a network of torchvision or timm that has this name alone, as LIBRARY/NAME."""
+    """Return a network of a library that has this name alone, as LIBRARY/NAME."""
     # Imports torch, which takes seconds: only for a name that is wrong.
-    from src.models import timm_networks, torchvision_networks
+    from src.models import own_networks, timm_networks, torchvision_networks
 
     alike = name.lower().replace("-", "_")
+    if alike in own_networks.names():
+        return f"own/{alike}"
     if alike in torchvision_networks.names():
         return f"torchvision/{alike}"
     if importlib.util.find_spec("timm") and alike in timm_networks.names():

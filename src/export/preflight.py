@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from src import formats
 from src.data.preprocessing import Preprocessing
@@ -29,20 +30,27 @@ def preflight(
     preprocessing: PreprocessingFacts,
     options: ExportOptions,
     report: Report,
+    *,
+    baseline: str | None = None,
 ) -> None:
     """Export random weights in every format of ``options``.
 
     There are no selection images, so no format spends time on a search. A format of the int8 twin
     is left out: a twin is of trained weights.
 
+    Args:
+        spec: of the network.
+        class_names: in the order of the labels.
+        input_shape: of one image, (3, H, W).
+        preprocessing: how an image becomes the network's input.
+        options: of the export.
+        report: takes the progress.
+        baseline: the format that the measurement needs; None without a measurement.
+
     Raises:
         UsageError: a format failed.
     """
-    # A generator of its own: whether there was a preflight must not change the training.
-    generator = torch.Generator().manual_seed(0)
-    # Pixels, because a file may take nothing else.
-    levels = torch.randint(256, (_IMAGES, *input_shape), generator=generator, dtype=torch.uint8)
-    images = Preprocessing.of(preprocessing).normalised(levels)
+    images = random_images(_IMAGES, input_shape, preprocessing)
     with (
         tempfile.TemporaryDirectory(prefix="lightship-") as folder,
         torch.random.fork_rng(devices=[]),
@@ -58,12 +66,23 @@ def preflight(
             export = export_one(
                 name, source, scratch / "exports" / name, embed=options.embed_preprocessing
             )
-            _require_success(name, export, spec)
+            _require_success(name, export, spec, is_baseline=name == baseline)
             if export.status == "skipped":
                 report(f"{name} will be skipped: {export.reason}")
 
 
-def _require_success(name: str, export: Export, spec: NetworkSpec) -> None:
+def random_images(
+    count: int, input_shape: tuple[int, ...], preprocessing: PreprocessingFacts
+) -> Tensor:
+    """Return random pixels as the network's input, (count, 3, H, W)."""
+    # A generator of its own: whether there was a preflight must not change the training.
+    generator = torch.Generator().manual_seed(0)
+    # Pixels, because a file may take nothing else.
+    levels = torch.randint(256, (count, *input_shape), generator=generator, dtype=torch.uint8)
+    return Preprocessing.of(preprocessing).normalised(levels)
+
+
+def _require_success(name: str, export: Export, spec: NetworkSpec, *, is_baseline: bool) -> None:
     embedded = export.embedded
     if embedded and embedded.status == "failed":
         raise UsageError(
@@ -77,5 +96,7 @@ def _require_success(name: str, export: Export, spec: NetworkSpec) -> None:
             "export.formats",
             expected=f"formats that {spec.builder} can be exported to",
             found=f"{name}, which failed: {(export.reason or '')[:_MOST_SHOWN]}",
-            remedy="leave it out of export.formats, or set export.preflight=false",
+            remedy="leave it out of export.formats"
+            + (" and set benchmark.baseline to another format" if is_baseline else "")
+            + ", or set export.preflight=false",
         )

@@ -15,7 +15,7 @@ from src.backends.onnx.fp32_graph import Fp32Graph
 from src.errors import UsageError, describe
 from src.export.options import ExportOptions
 from src.graph_passes import simplify
-from src.models import builders
+from src.models import altered_network, builders
 from src.models.network import NetworkSpec
 from src.run import class_names
 from src.run.facts import PreprocessingFacts
@@ -25,7 +25,7 @@ from src.system import atomic_files
 
 _SHOWN = 10  # classes, in a message
 _COMPARED = 4  # images on which the rewritten network is compared with the trained one
-_PREFIX = "network."  # of the bare network's weights in the LightningModule's state dict
+_MOST_SHOWN = 300  # characters of an alteration
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Checkpoint:
     weights: dict[str, Tensor]
     pretrained: bool | None = None  # it began with published weights; None if that is unknown
     has_training_state: bool = False  # of the optimizer, to go on from
+    alteration: str = ""  # of its network, which is not the one that ``spec`` builds
 
     @classmethod
     def read(cls, path: Path) -> Checkpoint:
@@ -61,12 +62,13 @@ class Checkpoint:
                 spec=NetworkSpec.from_dict(ours["network"], len(names)),
                 class_names=names,
                 weights={
-                    name.removeprefix(_PREFIX): value
+                    name.removeprefix(altered_network.PREFIX): value
                     for name, value in content["state_dict"].items()
-                    if name.startswith(_PREFIX)
+                    if name.startswith(altered_network.PREFIX)
                 },
                 pretrained=ours.get("pretrained"),
                 has_training_state="optimizer_states" in content,
+                alteration=str(ours.get("alteration", ""))[:_MOST_SHOWN],
             )
         except Exception as error:  # the unpickler raises whatever a damaged file leads it to
             raise UsageError(
@@ -90,6 +92,17 @@ class Checkpoint:
                 remedy="name another, or begin with its weights by model.weights=PATH",
             )
         dataclasses.replace(self, spec=spec).network()
+
+    def require_unaltered(self) -> None:
+        """Refuse weights of a network that a subclass of the classifier changed.
+
+        Raises:
+            UsageError: the network that the checkpoint names is another one.
+        """
+        if self.alteration:
+            raise altered_network.refusal(
+                self.spec.builder, f"{self.path}, where {self.alteration}", ", and train again"
+            )
 
     def network(self) -> nn.Module:
         """Build a fresh network with these weights: eval mode, CPU, fp32, no hooks.

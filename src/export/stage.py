@@ -52,8 +52,10 @@ def export_run(
         The manifest, as it was written to ``exports/manifest.json``.
 
     Raises:
-        UsageError: the classes of the data are not those of the checkpoint.
+        UsageError: the classes of the data are not those of the checkpoint, or its network is not
+            the one that it names.
     """
+    checkpoint.require_unaltered()
     class_names.require_same(checkpoint.class_names, data.class_names)
     calibration = data.calibration_images(options.calibration_images)
     selection = data.judging_images(options.calibration_images, options.judging_images)

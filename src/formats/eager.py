@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -16,7 +17,7 @@ from src.run import usage_code
 from src.run.facts import PreprocessingFacts
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from src.backends.torch.half_precision import NarrowType
 
@@ -33,7 +34,9 @@ for name, value in model.state_dict().items():
     value.copy_(weights[name])  # load_state_dict asks for a version that the file does not have"""
 _LINES_OF_LIBRARIES = {
     "timm": "import timm\n"
-    'model = timm.create_model(network["builder"].removeprefix("timm/"), **network["options"])'
+    'model = timm.create_model(network["builder"].removeprefix("timm/"), **network["options"])',
+    "own": "from src.models.builders import construct  # needs PYTHONPATH=FOLDER_OF_LIGHTSHIP\n"
+    'model = construct(network["builder"], network["options"])',
 }
 
 
@@ -69,7 +72,7 @@ class Eager(Format):
 
         from src.models import builders
 
-        state = {name: value.contiguous() for name, value in source.network.state_dict().items()}
+        state = _separate(source.network.state_dict())
         if self.dtype is not None:
             state = {
                 name: value.to(getattr(torch, self.dtype)) if value.is_floating_point() else value
@@ -112,7 +115,8 @@ class Eager(Format):
         from src.models import builders
 
         library, _ = builders.split(builder)
-        return list(dict.fromkeys([*self.runs_with, library]))
+        packages = [] if library == builders.OWN else [library]
+        return list(dict.fromkeys([*self.runs_with, *packages]))
 
     def program(
         self,
@@ -140,6 +144,21 @@ class Eager(Format):
         return usage_code.lines(imports, opening, preprocessing, call)
 
 
+def _separate(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return contiguous tensors that share no memory: safetensors refuses those that do.
+
+    Some networks use a layer, and so its weights, under several names. Each name is written.
+    """
+    separate: dict[str, Tensor] = {}
+    taken: set[int] = set()
+    for name, value in state.items():
+        contiguous = value.contiguous()
+        storage = contiguous.untyped_storage().data_ptr()
+        separate[name] = contiguous.clone() if storage in taken else contiguous
+        taken.add(storage)
+    return separate
+
+
 def open_network(folder: Path) -> nn.Module:
     """Return the exported network in eval mode, on the CPU.
 
@@ -163,7 +182,7 @@ def open_network(folder: Path) -> nn.Module:
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         raise UsageError(
             str(folder / _NETWORK),
-            expected="a network of torchvision or timm, with its weights beside it",
+            expected="a network of torchvision, timm or src/models/own, with its weights beside it",
             found=describe(error),
             remedy="export the run again",
         ) from error

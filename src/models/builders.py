@@ -1,8 +1,9 @@
 """Networks by name, safely built with options from an untrusted file.
 
 A **builder** is the name of a classifier of torchvision, such as ``resnet34``, or of another
-library, such as ``timm/efficientnet_lite0``. Its options decide how much memory a network takes. So
-the network is first built on torch's meta device, where tensors have shapes but no storage.
+library, such as ``timm/efficientnet_lite0``, or of :mod:`src.models.own`. Its options decide how
+much memory a network takes. So the network is first built on torch's meta device, where tensors
+have shapes but no storage.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 
 from src.errors import describe
-from src.models import timm_networks, torchvision_networks
+from src.models import own_networks, timm_networks, torchvision_networks
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -35,7 +36,7 @@ _MAKERS = {torch.empty, torch.zeros, torch.ones, torch.rand, torch.randn}
 
 
 class Library(Protocol):
-    """A package of classifiers; its module in this room has these functions."""
+    """A collection of classifiers; its module in this room has these functions."""
 
     def names(self) -> list[str]: ...
 
@@ -53,7 +54,12 @@ class Library(Protocol):
 
 
 TORCHVISION = "torchvision"
-LIBRARIES: dict[str, Library] = {TORCHVISION: torchvision_networks, "timm": timm_networks}
+OWN = "own"  # no package, but files of this checkout
+LIBRARIES: dict[str, Library] = {
+    TORCHVISION: torchvision_networks,
+    "timm": timm_networks,
+    OWN: own_networks,
+}
 
 
 class _Meta(TorchFunctionMode):

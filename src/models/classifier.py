@@ -97,8 +97,7 @@ class Classifier(LightningModule):
         # Without weights: a checkpoint must load on machines that lack that file.
         self.save_hyperparameters(ignore=["weights"])
         self.class_names = list(class_names)
-        self.pretrained = pretrained
-        self.width = width
+        self.pretrained, self.width = pretrained, width
         arguments = widths.with_width(self.builder, width, network_options or {})
         self.spec = NetworkSpec.of(self.builder, len(class_names), image_size, arguments)
         self.network = (
@@ -118,11 +117,11 @@ class Classifier(LightningModule):
         self.layer_decay = layer_decay
         self.test_time_augmentation = test_time_augmentation
         self.loss = nn.CrossEntropyLoss(label_smoothing=label_smoothing)
-        # Weight of each class in the training loss, (K,); None for equal weights.
-        self.class_weights: Tensor | None = None
+        self.class_weights: Tensor | None = None  # (K,), of the training loss; None: all equal
         self.stops_on_non_finite_loss = True
         self._epoch_loss = EpochMean()
         self.steps_ahead = 0  # of the schedule, after a resume
+        self.alteration = ""  # of the network against spec: src.models.altered_network
         self.val_metrics = classification_metrics(len(class_names), "val/")
         self.test_metrics = classification_metrics(len(class_names), "test/")
         self.val_loss, self.test_loss = MeanLoss(), MeanLoss()
@@ -244,6 +243,7 @@ class Classifier(LightningModule):
         checkpoint["lightship"] = {
             "model": self.name,
             "network": self.spec.to_dict(),
+            "alteration": self.alteration,
             "class_names": self.class_names,
             "pretrained": self.pretrained,
         }

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
 
@@ -11,6 +12,7 @@ import torchvision
 from torch import nn
 
 from src.errors import UsageError
+from src.models import torchvision_networks
 from src.models.network import NetworkSpec, count
 
 # Parameters and GMACs at 224x224 from torchvision's documentation.
@@ -20,6 +22,7 @@ PUBLISHED = {
     "densenet121": (7_978_856, 2.83),
     "efficientnet_b0": (5_288_548, 0.39),
     "convnext_tiny": (28_589_128, 4.46),
+    "vit_b_32": (88_224_232, 4.41),
 }
 
 
@@ -31,10 +34,63 @@ def test_parameter_and_mac_counts_equal_the_published_ones(builder: str) -> None
     assert complexity.macs / 1e9 == pytest.approx(giga_macs, abs=0.011)
 
 
-def test_counting_does_not_change_the_network() -> None:
+def one_of_each_family() -> list[str]:
+    """Return one builder in each of torchvision's modules, which have other kinds of layers."""
+    builders = sorted(torchvision_networks.names(), reverse=True)
+    families = {torchvision.models.get_model_builder(name).__module__: name for name in builders}
+    return sorted(families.values())
+
+
+@pytest.mark.parametrize("builder", one_of_each_family())
+def test_every_kind_of_layer_is_counted_as_torchvision_does(builder: str) -> None:
+    weights = torchvision.models.get_model_weights(builder)["DEFAULT"]
+    side = weights.transforms().crop_size[0]
+    network = NetworkSpec.of(builder, 1000, side, {}).outline()
+    macs = count(network, (3, side, side)).macs
+    assert macs / 1e9 == pytest.approx(weights.meta["_ops"], abs=0.001)
+
+
+class Attention(nn.Module):
+    """Attention between the rows of an image."""
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        rows = images.mean(1)
+        if isinstance(self.layer, nn.MultiheadAttention):
+            return self.layer(rows, rows, rows, need_weights=False)[0]
+        return self.layer(rows)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: nn.MultiheadAttention(16, 2, batch_first=True),
+        lambda: nn.TransformerEncoderLayer(16, 2, 8, batch_first=True),
+        lambda: nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 8, batch_first=True), 1),
+    ],
+)
+def test_attention_is_counted_where_torch_would_fuse_it(make: Callable[[], nn.Module]) -> None:
+    # Rows of 16 values: three projections and an output, then scores and their sums.
+    attention = 4 * 16 * 16 * 16 + 2 * 16 * 16 * 16
+    layer = make()
+    behind = 0 if isinstance(layer, nn.MultiheadAttention) else 2 * 16 * 16 * 8
+    assert count(Attention(layer), (3, 16, 16)).macs == attention + behind
+
+
+@pytest.mark.parametrize("is_fused", [True, False])
+def test_counting_does_not_change_the_network(is_fused: bool) -> None:
     network = NetworkSpec("resnet34", 3).build().train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    count(network, (3, 32, 32))
+    was_fused = torch.backends.mha.get_fastpath_enabled()
+    try:
+        torch.backends.mha.set_fastpath_enabled(is_fused)
+        count(network, (3, 32, 32))
+        assert torch.backends.mha.get_fastpath_enabled() is is_fused
+    finally:
+        torch.backends.mha.set_fastpath_enabled(was_fused)
     assert network.training
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 

@@ -51,7 +51,7 @@ def test_a_card_names_input_output_and_licence() -> None:
     text = card("onnx", manifest(), None)
     for part in (
         "# planted as onnx",
-        "pets, 99 images, from torchvision's published weights",
+        "pets, 99 images, from published weights",
         "`(N, 3, 64, 64)` float32",
         "the shorter side to 73 pixels, then the middle 64x64",
         "mean 0.5, 0.5, 0.5, std 0.25, 0.25, 0.25",
@@ -59,6 +59,7 @@ def test_a_card_names_input_output_and_licence() -> None:
         "cat, a \\| &lt;b>",
         "Images: CC0.",
         "ImageNet",
+        "torchvision's is BSD-3-Clause, timm's Apache-2.0",
         'open("model")',
         "Needs fast, numpy, pillow",
         "| model | 1500000 | sha of onnx |",
