@@ -120,6 +120,8 @@ def opened(path: str) -> tuple[Any, dict[str, Any], list[str], bool]:
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": precision}
     if usable_cores() < (os.cpu_count() or 1):  # it would go by the cores of the machine
         options["INFERENCE_NUM_THREADS"] = usable_cores()
+        options["ENABLE_HYPER_THREADING"] = True  # else it leaves out a core's second thread
+        options["ENABLE_CPU_PINNING"] = False  # else each process takes the first cores
     takes_pixels = model.input(0).element_type == ov.Type.u8  # or normalised float32
     sides = [rule["image_size"], rule["image_size"]]
     # Faster than any batch size.

@@ -23,6 +23,7 @@ from src.benchmark.statistics.latency import summarize
 from src.benchmark.statistics.verdict import with_same
 from src.errors import UsageError
 from src.run import version_comparison
+from src.run.call_size import EVALUATION_BATCH
 from src.run.file_input import BatchMaker
 from src.run.folder import Run
 from src.run.latency import Interval
@@ -39,7 +40,6 @@ from src.system.ranges import (
     PositiveInt,
     require_ranges,
 )
-from src.worker.call_size import EVALUATION_BATCH
 from src.worker.guarded_process import Limits
 
 # A worker imports them, so the other environment has them in the same versions.

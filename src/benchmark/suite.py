@@ -29,6 +29,7 @@ from src.benchmark.schedule import Schedule
 from src.data.pipeline.split import Split
 from src.errors import LightshipError, UsageError
 from src.run import class_names, kept_rounds
+from src.run.call_size import EVALUATION_BATCH
 from src.run.circumstances import Environment
 from src.run.facts import ScoredDataset
 from src.run.folder import Run
@@ -39,7 +40,6 @@ from src.run.rounds import Rounds
 from src.run.row import RowFigures
 from src.system.console import Report
 from src.system.project_commands import typed
-from src.worker.call_size import EVALUATION_BATCH
 from src.worker.guarded_process import Limits
 
 Images = NDArray[np.float32]

@@ -183,7 +183,7 @@ def _accuracy(
         place = f"on {quoting.markdown(cpu)}" if cpu else "where it was measured"
         lines.append(
             f"A batch of {cell.batch_size} took {cell.p50_s * 1e3:.1f} ms "
-            f"({row.setting('threads') or 'all'} threads) {place}."
+            f"({row.threads or 'all'} threads) {place}."
         )
     return "\n".join(lines)
 

@@ -27,6 +27,7 @@ from src.errors import LightshipError, UsageError
 from src.predict.exported import measured_threads, open_file
 from src.predict.options import PredictOptions
 from src.run.accuracy import Verdict
+from src.run.call_size import images_per_call
 from src.run.facts import PreprocessingFacts
 from src.run.folder import Run
 from src.run.manifest import Manifest
@@ -35,7 +36,6 @@ from src.run.row import Row
 from src.shipped import accuracy, machine
 from src.shipped.exam_files import ANSWERS, FACTS, FOLDER, INPUTS, VERSION, ExamError
 from src.shipped.model_process import Process, all_logits
-from src.worker.call_size import images_per_call
 
 Logits = NDArray[np.float32]  # (n, K)
 Files = dict[str, bytes]  # by name

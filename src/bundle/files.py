@@ -128,7 +128,7 @@ def description(
         "executes": bundling.executes,
         "mixes_batch": formats.get(name).mixes_batch,
         "needs_dot_product": bundling.runtime != EXACT and needs_dot_product(manifest, name, row),
-        "threads": row.setting("threads") if row else None,
+        "threads": row.threads if row else None,
         "preprocessing": rule,
         "input": msgspec.to_builtins(manifest.formats[name].takes),
     }

@@ -15,8 +15,8 @@ from src.predict import images
 from src.predict.exported import ExportedFile, NonFiniteLogitsError
 from src.predict.images import LoadedImage
 from src.predict.options import OnError
+from src.run.call_size import EVALUATION_BATCH
 from src.system.console import Report
-from src.worker.call_size import EVALUATION_BATCH
 
 
 @dataclass(frozen=True)

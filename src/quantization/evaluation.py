@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.base import Runtime
+from src.run.call_size import calls_of
 from src.run.file_input import Batch
 
-BATCH = 32  # images of one call, where all selection images are evaluated
+BATCH = 32  # images of one call at most, where all selection images are evaluated
 _WARM_UP_CALLS = 3
 _TIMED_SECONDS = 0.3
 _MIN_PAIRS, _CHECK_SECONDS, _MAX_SECONDS = 20, 2.0, 10.0
@@ -64,8 +65,7 @@ class Evaluator:
 
     def _classes(self, runtime: Runtime) -> NDArray[np.int64]:
         """Return the top-1 class of each image, (n,)."""
-        starts = range(0, len(self._images), BATCH)
-        parts = [runtime(self._images[start : start + BATCH]).argmax(axis=1) for start in starts]
+        parts = [runtime(batch).argmax(axis=1) for batch in calls_of(self._images, BATCH)]
         return np.concatenate(parts)
 
     def _evaluation(self, classes: NDArray[np.int64], runtime: Runtime) -> Evaluation:

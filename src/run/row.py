@@ -116,11 +116,15 @@ class RowFigures(Record, frozen=True, kw_only=True):
             require_inside(path, f"files[{index}]")
         for path in self.sha256 or ():
             require_inside(path, "a name in sha256")
-        runtime, threads = self.setting("runtime"), self.setting("threads")
+        runtime = self.setting("runtime")
         if runtime is not None and not isinstance(runtime, str):
             raise InvalidValueError("effective.runtime", "a text", runtime)
-        if threads is not None and (type(threads) is not int or not 1 <= threads <= 10**6):
-            raise InvalidValueError("effective.threads", "a whole number from 1 to 1e+06", threads)
+        for place, settings in (("requested", self.requested), ("effective", self.effective)):
+            threads = (settings or {}).get("threads")
+            if threads is not None and (type(threads) is not int or not 1 <= threads <= 10**6):
+                raise InvalidValueError(
+                    f"{place}.threads", "a whole number from 1 to 1e+06", threads
+                )
 
     @property
     def is_ok(self) -> bool:
@@ -146,6 +150,12 @@ class RowFigures(Record, frozen=True, kw_only=True):
     def setting(self, name: str) -> Any:
         """Return a setting that the runtime reports; None if it does not report it."""
         return (self.effective or {}).get(name)
+
+    @property
+    def threads(self) -> int | None:
+        """The intra-op threads that the runtime reports, or else those that were asked for."""
+        reported: int | None = self.setting("threads")
+        return (self.requested or {}).get("threads") if reported is None else reported
 
     def cell(self, batch_size: int | None) -> Cell | None:
         """Return the figures at a batch size; None if the row was not timed at it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,8 +10,10 @@ import onnxruntime as ort
 
 if TYPE_CHECKING or __package__:  # a part of a package
     from . import runtime_onnxruntime
+    from .openvino_threads import thread_options
 else:  # in the folder of a model
     import runtime_onnxruntime
+    from openvino_threads import thread_options
 
 PROVIDER = "OpenVINOExecutionProvider"
 # Without it OpenVINO computes in bf16 on a processor that has it.
@@ -41,5 +44,7 @@ class Runtime(runtime_onnxruntime.Runtime):
 
     def providers(self, threads: int | None) -> list[tuple[str, dict[str, str]]]:
         """Return the execution provider with its options."""
-        number = {} if threads is None else {"num_of_threads": str(threads)}
-        return [(PROVIDER, {**OPTIONS, **number})]
+        if threads is None:
+            return [(PROVIDER, OPTIONS)]
+        config = json.dumps({"CPU": thread_options(threads)})
+        return [(PROVIDER, {**OPTIONS, "num_of_threads": str(threads), "load_config": config})]

@@ -7,9 +7,14 @@ import json
 import sys
 import threading
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
+
+if TYPE_CHECKING or __package__:  # a part of a package
+    from .openvino_threads import thread_options
+else:  # in the folder of a model
+    from openvino_threads import thread_options
 
 # OpenVINO reports its use to its maker over the network if the package openvino_telemetry is there.
 sys.modules.setdefault("openvino_telemetry", cast("Any", None))
@@ -55,7 +60,7 @@ class Runtime:
             "PERFORMANCE_HINT": "LATENCY",
         }
         if threads is not None:
-            self._options["INFERENCE_NUM_THREADS"] = threads
+            self._options.update(thread_options(threads))
         self._lock = threading.Lock()  # a request computes one batch at a time
         self._one = self._request(1)
         self._any: Any = None

@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 
 from src import formats
 from src.backends.base import Unavailable
+from src.run.call_size import images_per_call
 from src.run.file_input import Batch, BatchMaker, NotPixelsError
 from src.system import emulation, environments, runtime_variables
 from src.system.cpuid_mask import CannotHideError, InstructionSet
 from src.system.emulation import Restriction
 from src.worker import nvml, protocol, stopping, wire
-from src.worker.call_size import images_per_call
 from src.worker.errors import NotFiniteError, WorkerError
 from src.worker.guarded_process import GuardedProcess, Limits
 from src.worker.requested_settings import as_requested

@@ -156,3 +156,25 @@ def test_test_images_that_it_was_calibrated_on_are_counted() -> None:
     words = card(exported, "onnx_fp32", row, dataset, "x.png", shipment=Shipment(bundling))
     assert "`digits`, 2 of which are among the images that it was calibrated on, too." in words
     assert "which it was not trained on" not in words
+
+
+@pytest.mark.parametrize(
+    ("settings", "threads"),
+    [
+        ({"effective": {"threads": 3}, "requested": {"threads": 4}}, 3),
+        ({"effective": {}, "requested": {"threads": 4}}, 4),  # a runtime that reports none
+        ({"effective": {}}, None),
+    ],
+)
+def test_the_threads_of_the_measurement_are_those_reported_or_else_those_asked_for(
+    settings: dict[str, Any], threads: int | None
+) -> None:
+    measured = planted.row("onnx_fp32", **settings)
+    assert f"({threads or 'all'} threads)" in text(measured)
+    bundling = formats.get("onnx_fp32").bundling
+    assert bundling
+    exported = manifest()
+    exported["formats"]["onnx_fp32"] = exported["formats"]["onnx"]
+    record = convert(exported, Manifest)
+    packed = description(record, "onnx_fp32", convert(measured, Row), bundling, {})
+    assert packed["threads"] == threads

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from src.data.restore import data_of
 from src.predict.stage import softmax
+from src.run.call_size import EVALUATION_BATCH
 from src.run.folder import Run
 from src.worker import protocol
-from src.worker.call_size import EVALUATION_BATCH
 from src.worker.guarded_process import Limits
 from src.worker.process import WorkerProcess
 from tests.support import photos

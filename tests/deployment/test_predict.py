@@ -18,9 +18,9 @@ from src.cli.commands.predict import main
 from src.errors import LightshipError, UsageError
 from src.predict import exported
 from src.predict.options import PredictOptions
+from src.run.call_size import EVALUATION_BATCH
 from src.run.folder import Run
 from src.run.layout import as_dict
-from src.worker.call_size import EVALUATION_BATCH
 from src.worker.process import WorkerProcess
 from tests.deployment.conftest import FORMATS, MORE_FORMATS, Evaluation, evaluate
 

@@ -204,7 +204,8 @@ print([name for name in sys.modules if name.startswith("openvino_telemetry.")])
 
 def _time_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "_TIMED_SECONDS", 0.01)
-    monkeypatch.setattr(evaluation, "_TURNS_SECONDS", 0.01)
+    monkeypatch.setattr(evaluation, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(evaluation, "_MAX_SECONDS", 0.01)
 
 
 def test_int8_gives_up_a_bit_where_sums_saturate(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,7 +92,8 @@ def test_it_runs_in_its_environment_and_agrees_with_the_network(
         worker.ask(protocol.Hold(), images[:1])
         worker.ask(protocol.Finish())
     assert effective["runtime"]
-    assert (effective["device"], effective["threads"]) == ("cpu", 1)
+    assert effective["device"] == "cpu"
+    assert effective.get("threads", 1) == 1  # not every runtime reports it
     tolerance = formats.get(name).tolerance
     for answer in (logits, single, many[-8:]):
         assert fidelity.mismatch(answer, expected, tolerance) is None

@@ -25,7 +25,7 @@ from src.cli.commands.predict import main
 from src.cli.entry_point import run_command
 from src.errors import LightshipError
 from src.predict.growing_file import GrowingFile
-from src.worker.call_size import EVALUATION_BATCH
+from src.run.call_size import EVALUATION_BATCH
 from tests.conftest import ROOT
 from tests.support import photos
 from tests.support.planted_predictions import Planted, plant

@@ -21,10 +21,10 @@ from src.predict import images
 from src.predict.exported import ExportedFile, NonFiniteLogitsError
 from src.predict.options import PredictOptions
 from src.predict.stage import Prediction, predictions, softmax
+from src.run.call_size import EVALUATION_BATCH
 from src.run.facts import PreprocessingFacts
 from src.run.layout import as_dict
 from src.run.reading import convert
-from src.worker.call_size import EVALUATION_BATCH
 from tests.support import photos
 
 

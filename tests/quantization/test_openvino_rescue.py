@@ -35,7 +35,8 @@ HEADS = ["node_conv2d_1/WithoutBiases", "node_conv2d_2/WithoutBiases"]  # read t
 @pytest.fixture(autouse=True)
 def _short_timing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluation, "_TIMED_SECONDS", 0.01)
-    monkeypatch.setattr(evaluation, "_TURNS_SECONDS", 0.01)
+    monkeypatch.setattr(evaluation, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(evaluation, "_MAX_SECONDS", 0.01)
     monkeypatch.setattr(machine, "has_bfloat16", lambda: False)
     monkeypatch.setattr(crash_check, "crash", lambda *_: None)  # a process each
 

@@ -23,7 +23,9 @@ from typing import Any
 import numpy as np
 import torch
 
-_BATCH = 8  # calibration images of one call
+from src.run.call_size import calls_of
+
+_BATCH = 8  # calibration images of one call at most
 
 
 def main() -> None:
@@ -97,8 +99,8 @@ def _quantized(program: Any, images: str, float_modules: Sequence[str]) -> Any:
     prepared = prepare_pt2e(program.module(), quantizer)
     calibration = torch.from_numpy(np.load(images, allow_pickle=False))
     with torch.no_grad():
-        for start in range(0, len(calibration), _BATCH):
-            prepared(calibration[start : start + _BATCH])
+        for batch in calls_of(calibration, _BATCH):
+            prepared(batch)
     return convert_pt2e(prepared)
 
 

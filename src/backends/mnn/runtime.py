@@ -40,7 +40,7 @@ class MnnRuntime:
             "runtime": f"MNN {mnn.version()}",
             "device": "cpu",
             "input": str(NORMALISED),
-            "threads": threads,
+            # No number of threads: it reports none.
             "precision": _PRECISION,
         }
 

@@ -30,7 +30,7 @@ class PictureRuntime:
         self.settings: Settings = {
             "runtime": f"onnxruntime {ort.__version__}",
             "device": "cpu",
-            "threads": threads,
+            "threads": self._session.get_session_options().intra_op_num_threads,
         }
 
     def __call__(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.backends.onnx.runtime import INPUT
+from src.run.call_size import calls_of
 from src.run.file_input import Batch
 
 if TYPE_CHECKING:
     import onnx
 
 Array = NDArray[Any]
-_BATCH = 8  # all activations asked for are in memory at once
+_BATCH = 8  # images at most, of which all activations asked for are in memory at once
 
 
 def constants(model: onnx.ModelProto) -> dict[str, Array]:
@@ -56,8 +57,7 @@ def activations(
     inputs = [name for name in wanted if name == INPUT]
     outputs = [name for name in wanted if name != INPUT]
     session = ort.InferenceSession(more.SerializeToString(), providers=["CPUExecutionProvider"])
-    for start in range(0, len(images), _BATCH):
-        batch = images[start : start + _BATCH]
+    for batch in calls_of(images, _BATCH):
         # An empty list of outputs would mean all outputs.
         arrays = session.run(outputs, {INPUT: batch}) if outputs else []
         values = dict(zip(outputs, arrays, strict=True))

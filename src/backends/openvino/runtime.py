@@ -15,6 +15,7 @@ from src.backends.chrome_trace import Operation, write
 from src.backends.openvino import signal_stack
 from src.run.file_input import NORMALISED, PIXELS, Batch
 from src.run.row import Settings
+from src.shipped.openvino_threads import thread_options
 
 if TYPE_CHECKING:
     import openvino
@@ -75,7 +76,7 @@ class OpenVinoRuntime:
         self._graph = self._core.read_model(model) if isinstance(model, Path) else model.clone()
         self._device = _DEVICES[device]
         self._options = {
-            "INFERENCE_NUM_THREADS": threads,
+            **thread_options(threads),
             "INFERENCE_PRECISION_HINT": precision,
             "NUM_STREAMS": 1,
             "PERFORMANCE_HINT": "LATENCY",

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from src.quantization.quantization_noise import energies, noise_share
+import numpy as np
+
+from src.quantization.quantization_noise import Array, energies, noise_share
+from src.run.call_size import calls_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+_BATCH = 8  # images of one call at most
 _LEVELS = 255
 _LARGEST = 127
 
@@ -25,27 +32,51 @@ def sensitivity_order(network: nn.Module, images: Tensor) -> list[str]:
     """
     import torch
 
-    shares: dict[str, float] = {}
-    handles = []
-    for name, module in network.named_modules():
-        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear):
+    layers = {
+        name: module
+        for name, module in network.named_modules()
+        if isinstance(module, torch.nn.Conv2d | torch.nn.Linear)
+    }
+    widest: dict[str, tuple[Tensor, Tensor]] = {}  # the ends of the inputs of each layer
+    parts: dict[str, list[tuple[Array, Array]]] = defaultdict(list)
 
-            def measure(
-                layer: nn.Module, inputs: tuple[Tensor], output: Tensor, name: str = name
-            ) -> None:
-                weight = _rounded_weights(layer.get_parameter("weight"))
-                noisy = _forward(layer, weight, _rounded_activations(inputs[0]))
-                axis = 1 if isinstance(layer, torch.nn.Conv2d) else output.ndim - 1
-                shares[name] = noise_share(*energies(output.numpy(), noisy.numpy(), axis))
+    def widen(name: str, values: Tensor, _: Tensor) -> None:
+        low, high = widest.get(name, (values.new_zeros(()), values.new_zeros(())))
+        widest[name] = torch.minimum(low, values.min()), torch.maximum(high, values.max())
 
-            handles.append(module.register_forward_hook(measure))
+    def measure(name: str, values: Tensor, output: Tensor) -> None:
+        layer = layers[name]
+        weight = _rounded_weights(layer.get_parameter("weight"))
+        noisy = _forward(layer, weight, _rounded_activations(values, *widest[name]))
+        axis = 1 if isinstance(layer, torch.nn.Conv2d) else output.ndim - 1
+        parts[name].append(energies(output.numpy(), noisy.numpy(), axis))
+
+    for visit in (widen, measure):
+        with _visiting(layers, visit), torch.no_grad():
+            for batch in calls_of(images, _BATCH):
+                network(batch)
+    shares = {
+        name: noise_share(*(np.sum(part, axis=0) for part in zip(*of_calls, strict=True)))
+        for name, of_calls in parts.items()
+    }
+    return sorted(shares, key=lambda name: -shares[name])
+
+
+@contextlib.contextmanager
+def _visiting(
+    layers: Mapping[str, nn.Module], visit: Callable[[str, Tensor, Tensor], None]
+) -> Iterator[None]:
+    """Call ``visit`` with the name, the input and the output of each layer that runs within it."""
+
+    def hook_of(name: str) -> Callable[[nn.Module, tuple[Tensor], Tensor], None]:
+        return lambda _, inputs, output: visit(name, inputs[0], output)
+
+    handles = [layer.register_forward_hook(hook_of(name)) for name, layer in layers.items()]
     try:
-        with torch.no_grad():
-            network(images)
+        yield
     finally:
         for handle in handles:
             handle.remove()
-    return sorted(shares, key=lambda name: -shares[name])
 
 
 def _forward(layer: nn.Module, weight: Tensor, inputs: Tensor) -> Tensor:
@@ -70,7 +101,6 @@ def _rounded_weights(weight: Tensor) -> Tensor:
     return rounded.reshape(weight.shape)
 
 
-def _rounded_activations(values: Tensor) -> Tensor:
-    low, high = values.min().clamp(max=0), values.max().clamp(min=0)
+def _rounded_activations(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
     scale = ((high - low) / _LEVELS).clamp(min=1e-12)
     return (values / scale).round() * scale

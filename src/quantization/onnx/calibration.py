@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from src.backends.onnx.runtime import INPUT
 from src.quantization.onnx.recipe import Calibration
+from src.run.call_size import calls_of
 from src.run.file_input import Batch
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ Ranges = dict[str, tuple[float, float]]
 # the minimum, the maximum, and further items.
 Histogram = tuple[Any, ...]
 
-_BATCH = 16
-_HISTOGRAM_BATCH = 8  # all activations of one are in memory at once
+_GROUP = 16  # images whose extremes are averaged, and of one call at most
+_HISTOGRAM_BATCH = 8  # images at most, of which all activations are in memory at once
 _BINS = 2048
 _LEVELS = 128  # of the absolute values in 8 bits
 _MAX_THRESHOLDS = 256
@@ -32,8 +33,8 @@ class Calibrations:
     """Ranges by method, computed at the first use.
 
     - ``minmax``: the minimum and the maximum over all images.
-    - ``average``: the mean over batches of their minimum and maximum, so that an outlier in one
-      image has little effect.
+    - ``average``: the mean over groups of 16 images of their minimum and maximum, so that an
+      outlier in one image has little effect.
     - ``percentile P``: P % of the values, the same share being cut off at both ends.
     - ``entropy``: the clipping that loses the least information, see :func:`least_divergence`.
 
@@ -55,6 +56,7 @@ class Calibrations:
         self._images = images
         self._scratch = scratch
         self._known: dict[Calibration, Ranges] = dict(known or {})
+        self._extremes: list[Ranges] | None = None
         self._histograms: Any = None
 
     def ranges(self, method: Calibration) -> TensorsData:
@@ -78,15 +80,13 @@ class Calibrations:
         return self._known[method]
 
     def _compute(self, method: Calibration) -> Ranges:
-        from onnxruntime.quantization import CalibrationMethod
-
         if method in {"minmax", "average"}:
-            options = {"moving_average": method == "average"}
-            calibrator = self._calibrator(CalibrationMethod.MinMax, **options)
-            # In one call, because a further call moves its average by 1 % only.
-            calibrator.collect_data(_reader(_batches(self._images, _BATCH)))
-            computed = calibrator.compute_data()
-            return {name: _ends(*data.range_value) for name, data in computed.items()}
+            if self._extremes is None:
+                self._extremes = self._extremes_of(
+                    self._images[start : start + _GROUP]
+                    for start in range(0, len(self._images), _GROUP)
+                )
+            return _merged(self._extremes, averages=method == "average")
         collector = self._histogram_collector()
         if method == "entropy":
             return {
@@ -99,17 +99,40 @@ class Calibrations:
             for name, histogram in collector.histogram_dict.items()
         }
 
+    def _extremes_of(self, groups: Iterable[Batch]) -> list[Ranges]:
+        """Return the minimum and the maximum of each activation on each group of images."""
+        from onnxruntime.quantization import CalibrationMethod
+
+        calibrator = self._calibrator(CalibrationMethod.MinMax)
+        extremes = []
+        for group in groups:
+            calibrator.calibrate_tensors_range = None  # else those of earlier groups are merged in
+            calibrator.collect_data(_reader(calls_of(group, _GROUP)))
+            computed = calibrator.compute_data()
+            extremes.append({name: _ends(*data.range_value) for name, data in computed.items()})
+        return extremes
+
     def _histogram_collector(self) -> Any:
-        """Collect ONNX Runtime's histograms once, for all percentiles and the entropy."""
+        """Collect ONNX Runtime's histograms once, for all percentiles and the entropy.
+
+        The first call sets the width of the bins. So where it has fewer images than usual, the
+        collector begins with an empty histogram for as many as usual: the activations of one image
+        may be small, and the bins of all others would be far too many.
+        """
         from onnxruntime.quantization import CalibrationMethod
 
         if self._histograms is None:
+            usual = self._images[:_HISTOGRAM_BATCH]
+            is_usual = len(next(calls_of(self._images, _HISTOGRAM_BATCH))) == len(usual)
+            begun = None if is_usual else self._extremes_of([usual])[0]
             # A symmetric range, the default, would spend half of an unsigned range on negative
             # values that do not occur.
             calibrator = self._calibrator(
                 CalibrationMethod.Percentile, symmetric=False, num_bins=_BINS
             )
-            for batch in _batches(self._images, _HISTOGRAM_BATCH):
+            if begun is not None:
+                calibrator.collector = _empty_histograms(calibrator, begun)
+            for batch in calls_of(self._images, _HISTOGRAM_BATCH):
                 # One call per batch, because a call keeps all activations of its batches.
                 calibrator.collect_data(_reader([batch]))
             self._histograms = calibrator.collector
@@ -194,9 +217,38 @@ def _ends(low: Any, high: Any) -> tuple[float, float]:
     return float(np.asarray(low).item()), float(np.asarray(high).item())
 
 
-def _batches(images: Batch, size: int) -> Iterator[Batch]:
-    for start in range(0, len(images), size):
-        yield images[start : start + size]
+def _merged(extremes: Sequence[Ranges], *, averages: bool) -> Ranges:
+    """Return the mean of the groups' minima and maxima, or the least and the largest."""
+    lower, upper = (np.nanmean, np.nanmean) if averages else (np.nanmin, np.nanmax)
+    merged = {}
+    for name in extremes[0]:
+        lows, highs = (
+            np.array([[group[name][end]] for group in extremes], np.float32) for end in (0, 1)
+        )
+        merged[name] = _ends(lower(lows, axis=0), upper(highs, axis=0))
+    return merged
+
+
+def _empty_histograms(calibrator: Any, ends: Ranges) -> Any:
+    """Return a collector as it would be after a call on images with these extremes, but empty."""
+    from onnxruntime.quantization.calibrate import HistogramCollector
+
+    collector = HistogramCollector(
+        calibrator.method,
+        calibrator.symmetric,
+        calibrator.num_bins,
+        calibrator.num_quantized_bins,
+        calibrator.percentile,
+        calibrator.scenario,
+    )
+    for name, (low, high) in ends.items():
+        threshold = np.array(max(abs(low), abs(high)), np.float32)
+        whole: Any = (-threshold, threshold)  # in float32, as the collector has them
+        counts, edges = np.histogram(np.empty(0, np.float32), calibrator.num_bins, range=whole)
+        collector.histogram_dict[name] = (
+            counts, edges, np.float32(low), np.float32(high), threshold,
+        )  # fmt: skip
+    return collector
 
 
 def _reader(batches: Iterable[Batch]) -> Any:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
 
 from src.backends.onnx.preprocess import preprocess
 from src.backends.onnx.runtime import INPUT
+from src.run.call_size import calls_of
 from src.run.file_input import Batch
 
 if TYPE_CHECKING:
     import onnx
+    from numpy.typing import NDArray
 
-_BATCH = 8
+_BATCH = 8  # images at most, of which all activations of both files are in memory at once
 
 
 class TensorError(NamedTuple):
@@ -37,7 +42,7 @@ def tensor_errors(
 ) -> list[TensorError]:
     """Return the errors of activations and weights that both files have, the largest error first.
 
-    Computed by ONNX Runtime's ``qdq_loss_debug``:
+    Computed with ONNX Runtime's ``qdq_loss_debug``, which would keep the activations of all images:
     https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html#quantization-debugging
 
     Args:
@@ -47,15 +52,7 @@ def tensor_errors(
         change: applied in place to the float model before it was quantized.
     """
     import onnx
-    from onnxruntime.quantization import CalibrationDataReader
     from onnxruntime.quantization import qdq_loss_debug as debug
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
-        def __init__(self) -> None:
-            self._feeds = _feeds(images)
-
-        def get_next(self) -> dict[str, Batch] | None:
-            return next(self._feeds, None)
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -65,27 +62,62 @@ def tensor_errors(
             changed = onnx.load(folder / "float.onnx")
             change(changed)
             onnx.save_model(changed, folder / "float.onnx")
-        outputs = []
+        with_all_outputs = []
         for kind, file in (("float", folder / "float.onnx"), ("quantized", quantized_file)):
-            with_all_outputs = folder / f"{kind}_all.onnx"
-            debug.modify_model_output_intermediate_tensors(str(file), str(with_all_outputs))
-            outputs.append(debug.collect_activations(str(with_all_outputs), Reader()))
-        activations = debug.compute_activation_error(
-            debug.create_activation_matching(outputs[1], outputs[0])
+            with_all_outputs.append(folder / f"{kind}_all.onnx")
+            debug.modify_model_output_intermediate_tensors(str(file), str(with_all_outputs[-1]))
+        activations = _sqnr_of_activations(
+            _matched(with_all_outputs, batch) for batch in calls_of(images, _BATCH)
         )
         weights = debug.compute_weight_error(
             debug.create_weight_matching(str(folder / "float.onnx"), str(quantized_file))
         )
-    errors = [
-        TensorError(tensor, "activation", float(values["xmodel_err"]))
-        for tensor, values in activations.items()
-        if "xmodel_err" in values
-    ]
+    errors = [TensorError(tensor, "activation", sqnr_db) for tensor, sqnr_db in activations.items()]
     errors += [TensorError(tensor, "weight", float(value)) for tensor, value in weights.items()]
     finite = [error for error in errors if math.isfinite(error.sqnr_db)]
     return sorted(finite, key=lambda error: error.sqnr_db)
 
 
-def _feeds(images: Batch) -> Iterator[dict[str, Batch]]:
-    for start in range(0, len(images), _BATCH):
-        yield {INPUT: images[start : start + _BATCH]}
+def _matched(files: Sequence[Path], images: Batch) -> Mapping[str, Any]:
+    """Return the activations on the images of one call, by tensor and kind.
+
+    Args:
+        files: the float one and the quantized one, with all tensors as outputs.
+        images: (n, 3, H, W).
+    """
+    from onnxruntime.quantization import CalibrationDataReader
+    from onnxruntime.quantization import qdq_loss_debug as debug
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime is untyped
+        def __init__(self) -> None:
+            self._feeds = iter([{INPUT: images}])
+
+        def get_next(self) -> dict[str, Batch] | None:
+            return next(self._feeds, None)
+
+    of_float, of_quantized = (debug.collect_activations(str(file), Reader()) for file in files)
+    matched: Mapping[str, Any] = debug.create_activation_matching(of_quantized, of_float)
+    return matched
+
+
+def _sqnr_of_activations(calls: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the SQNR in dB of each activation that both files have, over all calls.
+
+    It is ``compute_signal_to_quantization_noice_ratio`` of ONNX Runtime.
+    """
+    energies: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])  # of signal and noise
+    for matched in calls:
+        for name, values in matched.items():
+            if values["float"]:
+                signal, other = _flat(values["float"]), _flat(values["post_qdq"])
+                energies[name][0] += float(np.linalg.norm(signal)) ** 2
+                energies[name][1] += float(np.linalg.norm(signal - other)) ** 2
+    least = float(np.finfo("float").eps)
+    return {
+        name: 20 * math.log10(max(math.sqrt(signal), least) / max(math.sqrt(noise), least))
+        for name, (signal, noise) in energies.items()
+    }
+
+
+def _flat(parts: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(parts).ravel()

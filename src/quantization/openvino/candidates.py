@@ -88,10 +88,14 @@ class OpenVinoCandidates:
         """
         yield self._presets
         if not trials.tried:
-            reasons = ", ".join(sorted(set(trials.cannot_run.values())))
+            reasons = set(trials.cannot_run.values())
+            remedy = (
+                "free memory, or use smaller images"
+                if reasons == {crash_check.KILLED}
+                else f"with {_WITHOUT_AMX} in the environment it may"
+            )
             raise Unavailable(
-                f"OpenVINO cannot run it here: {reasons}; "
-                f"with {_WITHOUT_AMX} in the environment it may"
+                f"OpenVINO cannot run it here: {', '.join(sorted(reasons))}; {remedy}"
             )
 
     def sensitivity_order(self, recipe: OpenVinoRecipe) -> list[str]:

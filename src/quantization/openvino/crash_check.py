@@ -10,6 +10,7 @@ runs GRAPH.xml on IMAGES.npy.
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ import numpy as np
 
 from src.backends.openvino.runtime import OpenVinoRuntime
 from src.quantization.evaluation import BATCH
+from src.run.call_size import calls_of
 from src.run.file_input import Batch
 from src.system import machine
 from src.system.subprocesses import run_module
@@ -26,6 +28,7 @@ from src.system.subprocesses import run_module
 if TYPE_CHECKING:
     import openvino
 
+KILLED = "is killed by signal 9, as when memory runs out"
 _TIMEOUT_SECONDS = 300.0
 _CALLS = 3
 
@@ -40,19 +43,21 @@ def crash(graph: openvino.Model, images: Batch, precision: str, scratch: Path) -
         scratch: a folder for temporary files.
 
     Returns:
-        None if it did not fail.
+        None if it did not fail; ``KILLED`` if its kernels are not to blame, but the memory.
     """
     import openvino
 
     file, images_file = scratch / "dry_run.xml", scratch / "dry_run.npy"
     openvino.save_model(graph, file, compress_to_fp16=False)
-    np.save(images_file, images[:BATCH])
+    np.save(images_file, next(calls_of(images, BATCH)))
     try:
         process = run_module(
             __name__, str(file), str(images_file), precision, seconds=_TIMEOUT_SECONDS
         )
     except subprocess.TimeoutExpired:
         return f"takes more than {_TIMEOUT_SECONDS:g} s"
+    if process.returncode == -signal.SIGKILL:
+        return KILLED
     if process.returncode < 0:
         return f"ends its process with signal {-process.returncode}"
     if process.returncode:
