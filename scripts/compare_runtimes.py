@@ -2,7 +2,7 @@
 """Compare our files with those that each runtime's own quick start gives.
 
 scripts/compare_runtimes.py [--models resnet34 ...] [--root FOLDER] [--seconds 240]
-                            [--instruction-set avx512_vnni] [--twin]
+                            [--instruction-set avx512_vnni] [--twin] [--twin-minutes 20]
 
 The four networks at 224 pixels, batch 1, all cores, trained on the digits so that accuracy is
 real. All files of a network are timed in one run, taken in turn; speed-ups are over plain ONNX
@@ -16,6 +16,7 @@ of this one.
 
 With --twin, the int8 twin of each network is made as well, and its files are timed beside the
 others: they compute another, distilled network. A twin that is finished is not made again.
+--twin-minutes bounds the trainings of each twin; choosing and refitting its parts come besides.
 
 All four networks take about an hour on two cores, 25 minutes of it to train; the twins take more.
 Leave the machine alone meanwhile.
@@ -87,7 +88,10 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=240, help="of timing, a network")
     parser.add_argument("--instruction-set", choices=cpuid_mask.INSTRUCTION_SETS)
     parser.add_argument("--twin", action="store_true", help="make and time the int8 twins as well")
+    parser.add_argument("--twin-minutes", type=float, help="of training, a twin; default: no limit")
     chosen = parser.parse_args()
+    if chosen.twin_minutes is not None and not chosen.twin:
+        parser.error("--twin-minutes: expected with --twin; leave it out, or add --twin")
     if chosen.instruction_set and machine.MASK_VARIABLE not in os.environ:
         try:
             hiding = cpuid_mask.hiding(chosen.instruction_set)
@@ -103,7 +107,9 @@ def main() -> None:
         for model in chosen.models:
             run = trained(model, training(model), chosen.root or scratch, "checkpoints/best.ckpt")
             if chosen.twin:
-                subprocess.run([sys.executable, "-m", "src.twin", str(run.folder)], check=True)
+                limit = [f"max_minutes={chosen.twin_minutes}"] if chosen.twin_minutes else []
+                command = [sys.executable, "-m", "src.twin", str(run.folder), *limit]
+                subprocess.run(command, check=True)
             results = compare(run, chosen.seconds, TWINS if chosen.twin else ())
             print(f"\n### {model}\n\n" + "\n".join(table(results)), flush=True)
             for line, good in verdicts(model, results, with_twin=chosen.twin):
