@@ -85,12 +85,14 @@ def test_a_model_by_class_name_replaces_the_default_model(configs: Path) -> None
     [
         (
             ["model=convnxt"],
-            r"model: expected one of convnext_t, resnet34, torchvision/NAME, timm/NAME or own/NAME; "
+            r"model: expected one of convnext_t, resnet34, torchvision/NAME, timm/NAME or "
+            r"own/NAME; "
             r"found convnxt; .*model=convnext_t\?",
         ),
         (
             ["model="],
-            r"model: expected one of convnext_t, resnet34, torchvision/NAME, timm/NAME or own/NAME; "
+            r"model: expected one of convnext_t, resnet34, torchvision/NAME, timm/NAME or "
+            r"own/NAME; "
             r"found nothing",
         ),
         (["fitt"], r"subcommand: expected one of fit, validate, test, predict.*; found fitt"),
