@@ -46,8 +46,7 @@ def train(making: Making, account: Account) -> None:
         _reconstruct(making, account, student)
         record = account.record
         if record.distilled is not None or _needs_distillation(making, record):
-            near = is_near(record.reconstructed)
-            distilled = _fit(making, account, "distillation", student, is_near=near)
+            distilled = _fit(making, account, "distillation", student, before=record.reconstructed)
             account.note(distilled=distilled)
     with making.quantized(student) as quantization:
         try:
@@ -58,8 +57,7 @@ def train(making: Making, account: Account) -> None:
             ) from error
         twin = account.record.twin or making.validation.of(trainable.eval())
         if _needs_quantization(making, account.record, twin):
-            near = is_near(twin)
-            twin = _fit(making, account, "quantization", trainable, is_near=near)
+            twin = _fit(making, account, "quantization", trainable, before=twin)
         quantization.write(trainable, files.unfinished_graph)
         ranges = quantization.ranges()
     account.note(
@@ -187,7 +185,12 @@ def _begin_anew(account: Account) -> None:
 
 
 def _fit(
-    making: Making, account: Account, phase: Phase, student: nn.Module, *, is_near: bool
+    making: Making,
+    account: Account,
+    phase: Phase,
+    student: nn.Module,
+    *,
+    before: Validated | None,
 ) -> Validated:
     """Train a student in place, and note the time and the curve.
 
@@ -196,7 +199,7 @@ def _fit(
         account: gets them.
         phase: of the training.
         student: gets the best weights.
-        is_near: it answered most images as the teacher does before the training.
+        before: validation of the student before the training; None if that is unknown.
     """
     record = account.record
     limit = _limit(making, record, phase)
@@ -211,11 +214,12 @@ def _fit(
         data=making.fresh_data(),
         validation=making.validation,
         epochs=making.epochs if is_distillation else making.quantized_epochs,
-        lr=making.rate(phase, is_near=is_near),
+        lr=making.rate(phase, is_near=is_near(before)),
         limit=limit,
         device=making.device,
         limit_train_batches=making.limit_train_batches,
-        is_near=is_near,
+        is_near=is_near(before),
+        loss_before=None if before is None else before.loss,
         report=making.report,
     )
     begun = copy.deepcopy(student.state_dict())

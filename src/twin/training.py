@@ -125,6 +125,8 @@ class Training:
         is_near: the student answers most images as the teacher does before the training. Then all
             steps have the statistics of BatchNorm that inference has: in a batch, a rare image
             changes those by which it is normalised, and a short training learns to rely on it.
+        loss_before: of the student, on the validation images; a near one that gets much worse than
+            that is trained no further.
         limit_train_batches: batches of an epoch, or the share of them.
         report: told why the training ends early.
     """
@@ -140,6 +142,7 @@ class Training:
     limit: TimeLimit
     device: torch.device
     is_near: bool = False
+    loss_before: float | None = None
     limit_train_batches: int | float = 1.0
     report: Report = lambda *_, **__: None
 
@@ -168,7 +171,7 @@ def fit(training: Training, student: nn.Module) -> list[Epoch]:
         LightshipError: the loss is not finite.
     """
     curve = Curve(training.phase)
-    before = training.validation.of(student.eval()).loss if training.is_near else None
+    before = training.loss_before if training.is_near else None
     worse = EndsWhenWorse(before, curve, training.report)
     resumed = checkpoints.last_in(training.checkpoints)
     training.limit.start()

@@ -301,7 +301,7 @@ def test_the_seed_of_a_training_does_not_depend_on_those_before_it(
     for before in (1, 2):  # as a command that trained the other phase, and one that goes on
         torch.manual_seed(before)
         account = Account(begun(making, distilled=None, twin=None), lambda _: None)
-        result._fit(making, account, phase, nn.Identity(), is_near=False)
+        result._fit(making, account, phase, nn.Identity(), before=None)
     assert seeds == [making.seed] * 2
 
 
@@ -327,8 +327,8 @@ def test_a_student_is_near_by_its_answers_before_each_training(
     monkeypatch.setattr(Making, "validation", SimpleNamespace(of=lambda _: found))
     near: dict[Phase, bool] = {}
 
-    def fit(_: Making, __: Account, phase: Phase, ___: nn.Module, *, is_near: bool) -> Any:
-        near[phase] = is_near
+    def fit(_: Making, __: Account, phase: Phase, ___: nn.Module, *, before: Any) -> Any:
+        near[phase] = result.is_near(before)
         if phase == "quantization":
             raise StopError
         return DONE

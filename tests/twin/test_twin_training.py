@@ -293,7 +293,16 @@ def test_a_training_that_spoils_a_near_student_ends_and_keeps_its_weights(
 ) -> None:
     student = network(1)  # as the teacher
     told: list[str] = []
-    work = job(tmp_path, teacher, validation, is_near=True, lr=lr, epochs=3, report=told.append)
+    work = job(
+        tmp_path,
+        teacher,
+        validation,
+        is_near=True,
+        loss_before=0.0,
+        lr=lr,
+        epochs=3,
+        report=told.append,
+    )
     begun = copy.deepcopy(student.state_dict())
     assert len(training.fit(work, student)) == epochs
     assert len(told) == (epochs == 1)
@@ -310,4 +319,5 @@ def test_a_training_that_spoils_a_near_student_ends_and_keeps_its_weights(
 def test_a_far_student_is_trained_to_the_end_whatever_its_loss(
     tmp_path: Path, teacher: nn.Module, validation: Validation
 ) -> None:
-    assert len(training.fit(job(tmp_path, teacher, validation, lr=1.0), network(1))) == 2
+    work = job(tmp_path, teacher, validation, lr=1.0, loss_before=0.0)
+    assert len(training.fit(work, network(1))) == 2
